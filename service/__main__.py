@@ -1,0 +1,255 @@
+"""How is it started?"""
+
+import argparse
+import asyncio
+import gc
+import signal
+import sys
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from os import environ
+
+import groq
+import structlog
+import uuid_utils
+import uvloop
+from aiohttp import web
+from attrs import frozen
+from dotenv import dotenv_values
+
+from service import __version__
+from service.app import make_app
+from service.core.catalogue import Catalogue, CatalogueError, Model
+from service.core.chat import Chat
+from service.core.conversations import Conversations
+from service.core.generation import GenerationLimits, Generator
+from service.core.plan import Stamps
+from service.core.runs import RunLimits, Runs
+from service.groq.client import make_client
+from service.groq.listing import Listing
+from service.groq.model import GroqModel, UpstreamLimits
+from service.observability.logs import configure_logs
+from service.observability.observer import LogObserver
+from service.settings import LogFormat, Settings, SettingsError, load_settings
+from service.simulator import SimulatedModel, make_simulator, run_simulator
+from service.store.open import open_store
+from service.web.keys import WebSettings
+
+LAST_RESPONSES_SECONDS = 2.0
+"""For readers that are slow to take the end of what they read when the server stops."""
+BACKLOG = 1024
+
+log = structlog.get_logger()
+
+
+@frozen
+class Service:
+    """A composed service, not serving yet."""
+
+    app: web.Application
+    chat: Chat
+
+
+def new_id() -> str:
+    """A UUIDv7."""
+    return str(uuid_utils.uuid7())
+
+
+def now() -> str:
+    """The time in RFC 3339, UTC, with milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def compose(
+    settings: Settings, catalogue: Catalogue, client: groq.AsyncGroq, *, simulated: bool
+) -> Service:
+    """Join settings, store, Groq and the web."""
+    observer = LogObserver()
+    store = open_store(settings.conversation_store)
+    stamps = Stamps(new_id, now)
+    runs = Runs(
+        RunLimits(settings.max_active_runs, settings.run_retention, settings.run_retention_bytes)
+    )
+    upstream = UpstreamLimits(
+        settings.upstream_first_token_timeout,
+        settings.upstream_idle_timeout,
+        settings.upstream_max_retries,
+        settings.upstream_max_retry_wait,
+    )
+    generator = Generator(
+        model=GroqModel(client, upstream, simulated=simulated),
+        store=store,
+        runs=runs,
+        observer=observer,
+        stamps=stamps,
+        limits=GenerationLimits(settings.max_run_duration, settings.drain_timeout),
+    )
+    chat = Chat(
+        generator=generator,
+        store=store,
+        runs=runs,
+        catalogue=catalogue,
+        observer=observer,
+        stamps=stamps,
+        unsupported=settings.unsupported_parameters,
+        grace_seconds=settings.disconnect_grace,
+    )
+    listing = Listing(client, catalogue, observer)
+    app = make_app(
+        chat=chat,
+        conversations=Conversations(store, runs),
+        catalogue=catalogue,
+        checks={"store": store.ping, "groq": listing.check},
+        settings=_web_settings(settings, store.kind, simulated=simulated),
+        lifespans=[listing.following, chat.serving],
+    )
+    return Service(app, chat)
+
+
+def _web_settings(settings: Settings, store_kind: str, *, simulated: bool) -> WebSettings:
+    return WebSettings(
+        version=__version__,
+        store_kind=store_kind,
+        simulated=simulated,
+        cors_origins=settings.cors_origins,
+        max_body_bytes=settings.max_body_bytes,
+        keepalive_seconds=settings.keepalive_interval,
+        send_timeout_seconds=settings.send_timeout,
+        new_id=new_id,
+    )
+
+
+async def serve(settings: Settings, catalogue: Catalogue, *, simulate: bool) -> None:
+    """Serve until a signal says to stop, then let running answers end."""
+    async with AsyncExitStack() as stack:
+        if simulate:
+            simulator = make_simulator([_simulated(model) for model in catalogue.models])
+            base_url = await stack.enter_async_context(run_simulator(simulator))
+            log.warning("simulated", note="answers come from the built-in simulator, not a model")
+        else:
+            base_url = settings.groq_base_url
+        client = make_client(
+            settings.groq_api_key or "simulator",
+            base_url,
+            connections=settings.max_active_runs,
+            connect_timeout_seconds=settings.upstream_connect_timeout,
+        )
+        stack.push_async_callback(client.close)
+        service = compose(settings, catalogue, client, simulated=simulate)
+        runner = web.AppRunner(
+            service.app,
+            access_log=None,
+            handler_cancellation=True,
+            shutdown_timeout=LAST_RESPONSES_SECONDS,
+        )
+        stack.push_async_callback(runner.cleanup)
+        await runner.setup()
+        await web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG).start()
+        gc.freeze()  # what is there now stays: no collection looks at it again
+        await _until_stopped(runner, service.chat, settings)
+
+
+async def _until_stopped(runner: web.AppRunner, chat: Chat, settings: Settings) -> None:
+    """A first signal drains, a second one interrupts what still runs."""
+    first, second = asyncio.Event(), asyncio.Event()
+
+    def on_signal() -> None:
+        (second if first.is_set() else first).set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, on_signal)
+    host, port = runner.addresses[0][:2]
+    log.info("serving", url=f"http://{host}:{port}", version=__version__)
+    await first.wait()
+    log.info("draining", active_runs=chat.runs.active_count, timeout=settings.drain_timeout)
+    draining = asyncio.create_task(chat.drain(settings.drain_timeout))
+    hurry = asyncio.create_task(second.wait())
+    await asyncio.wait({draining, hurry}, return_when=asyncio.FIRST_COMPLETED)
+    hurry.cancel()
+    await chat.drain(0)
+    await draining
+    log.info("stopped")
+
+
+def _simulated(model: Model) -> SimulatedModel:
+    return SimulatedModel(
+        model.id,
+        context_window=model.context_window or 8192,
+        max_completion_tokens=model.max_completion_tokens or 8192,
+        reasoning="reasoning" in model.capabilities,
+        active=model.replacement is None,
+        name=model.name,
+        supported_features=model.capabilities,
+    )
+
+
+def _read_catalogue(settings: Settings) -> Catalogue:
+    path = settings.config_dir / "models.toml"
+    try:
+        return Catalogue.from_toml(path.read_text(encoding="utf-8"), str(path))
+    except OSError as exc:
+        raise SettingsError(
+            f"CONFIG_DIR must hold models.toml: {path} cannot be read: {exc.strerror}"
+        ) from exc
+
+
+async def serve_simulator(catalogue: Catalogue, port: int, speed: float) -> None:
+    """Serve the look-alike of Groq's API by itself."""
+    models = [_simulated(model) for model in catalogue.models]
+    async with run_simulator(make_simulator(models, tokens_per_second=speed), port=port) as url:
+        log.warning("simulator", url=url, note="this is no model")
+        stopped = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+        await stopped.wait()
+
+
+def _environment() -> Mapping[str, str]:
+    """Variables of the process before those of `.env` in the working directory."""
+    from_file = {name: value or "" for name, value in dotenv_values(".env").items()}
+    return from_file | dict(environ)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m service", description="A chat backend on Groq's models."
+    )
+    parser.add_argument(
+        "--simulate", action="store_true", help="answer from the built-in simulator, without a key"
+    )
+    commands = parser.add_subparsers(dest="command")
+    alone = commands.add_parser("simulate", help="serve a look-alike of Groq's API by itself")
+    alone.add_argument("--port", type=int, default=9000)
+    alone.add_argument("--speed", type=float, default=60, help="tokens per second; 0: at once")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Start what the command line asks for."""
+    arguments = _arguments()
+    try:
+        settings = load_settings(_environment())
+        catalogue = _read_catalogue(settings)
+        open_store(settings.conversation_store)  # only whether the URL is one
+    except (SettingsError, CatalogueError, ValueError) as exc:
+        sys.exit(str(exc))
+    usual = LogFormat.CONSOLE if sys.stdout.isatty() else LogFormat.JSON
+    configure_logs(
+        "DEBUG" if settings.debug else settings.log_level,
+        json=(settings.log_format or usual) is LogFormat.JSON,
+    )
+    if arguments.command == "simulate":
+        serving = serve_simulator(catalogue, arguments.port, arguments.speed)
+    elif arguments.simulate or settings.groq_api_key:
+        serving = serve(settings, catalogue, simulate=arguments.simulate)
+    else:
+        sys.exit("Set GROQ_API_KEY (or GROQ_API_KEY_FILE) to a key for Groq, or use --simulate.")
+    try:
+        uvloop.run(serving)
+    except OSError as exc:
+        sys.exit(f"Cannot listen: {exc.strerror}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""What is joined to what? The application: values, routes, middlewares, start and stop."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+
+from aiohttp import web
+
+from service.core.catalogue import Catalogue
+from service.core.chat import Chat
+from service.core.conversations import Conversations
+from service.web import keys
+from service.web.cors import setup_cors
+from service.web.middleware import add_headers, logged, problems
+from service.web.routes import ROUTES
+
+Lifespan = Callable[[], AbstractAsyncContextManager[None]]
+"""Something that is open while the application serves."""
+
+
+def make_app(
+    *,
+    chat: Chat,
+    conversations: Conversations,
+    catalogue: Catalogue,
+    checks: Mapping[str, keys.Check],
+    settings: keys.WebSettings,
+    lifespans: Sequence[Lifespan],
+) -> web.Application:
+    """The application. Lifespans are opened in their order, and closed in the opposite one."""
+    app = web.Application(middlewares=[logged, problems], client_max_size=settings.max_body_bytes)
+    app[keys.CHAT] = chat
+    app[keys.CONVERSATIONS] = conversations
+    app[keys.CATALOGUE] = catalogue
+    app[keys.CHECKS] = checks
+    app[keys.SETTINGS] = settings
+    app.add_routes(ROUTES)
+    app.on_response_prepare.append(add_headers)
+    setup_cors(app)
+    for lifespan in lifespans:
+        app.cleanup_ctx.append(_entered(lifespan))
+    return app
+
+
+def _entered(
+    lifespan: Lifespan,
+) -> Callable[[web.Application], AbstractAsyncContextManager[None]]:
+    return lambda _app: lifespan()

@@ -1,0 +1,213 @@
+"""What is a chat? The verbs that every transport calls."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from attrs import frozen
+
+from service.core.catalogue import Catalogue
+from service.core.conversation import Conversation
+from service.core.errors import Kind, ServiceError
+from service.core.generation import Generator, Planning
+from service.core.plan import Plan, Stamps, plan_question, plan_regeneration
+from service.core.ports import ConversationStore, Observer
+from service.core.request import (
+    OnDisconnect,
+    UnsupportedParameters,
+    fingerprint,
+    parse_chat,
+    parse_regenerate,
+)
+from service.core.run import Origin, Run, Stage, Stop
+from service.core.runs import Runs
+
+SWEEP_SECONDS = 1.0
+REOPEN_SECONDS = 1.0
+"""Between attempts to open a store that could not be reached at the start."""
+LAST_WRITES_SECONDS = 5.0
+"""For storing what was interrupted when the server stops."""
+
+
+@frozen
+class Caller:
+    """Who asks, and how: what a run remembers of its request."""
+
+    request_id: str
+    idempotency_key: str | None = None
+    detached: bool = False
+    """Does not read the run; another connection will."""
+
+
+class Chat:
+    """Starts runs, hands them out by id, stops them, and drains."""
+
+    def __init__(
+        self,
+        *,
+        generator: Generator,
+        store: ConversationStore,
+        runs: Runs,
+        catalogue: Catalogue,
+        observer: Observer,
+        stamps: Stamps,
+        unsupported: UnsupportedParameters,
+        grace_seconds: float,
+    ) -> None:
+        self.runs = runs
+        self._generator = generator
+        self._store = store
+        self._catalogue = catalogue
+        self._observer = observer
+        self._stamps = stamps
+        self._unsupported = unsupported
+        self._grace_seconds = grace_seconds
+        self._drivers: set[asyncio.Task[None]] = set()
+        self.draining = False
+
+    # Verbs.
+
+    async def start(self, value: object, caller: Caller) -> Run:
+        """Start a run for a chat request, or find the one that its idempotency key started.
+
+        Returns when nothing that this service can refuse was refused, without waiting for Groq
+        (`run.reached(Stage.ANSWERED)` does). Raises `ServiceError`.
+        """
+        mark = fingerprint(value)
+        if run := self.runs.started_by(caller.idempotency_key, mark):
+            return await _prepared(run)
+        self._check_open()
+        request, model, fitted = parse_chat(value, self._catalogue, self._unsupported)
+
+        async def planning() -> Plan:
+            known = request.conversation_id
+            conversation = None if known is None else await self._conversation(known)
+            return plan_question(request, model, fitted, conversation, self._stamps)
+
+        conversation_id = None
+        if request.save_conversation:
+            conversation_id = request.conversation_id or self._stamps.new_id()
+        default = OnDisconnect.CONTINUE if request.save_conversation else OnDisconnect.CANCEL
+        on_disconnect = request.on_disconnect or default
+        run = self._new_run(conversation_id, on_disconnect, caller)
+        return await self._launch(run, planning, caller.idempotency_key, mark)
+
+    async def regenerate(
+        self, conversation_id: str, message_id: str, value: object, caller: Caller
+    ) -> Run:
+        """Start a run for a new answer beside an old one; otherwise as `start`."""
+        mark = fingerprint(value, "regenerate", conversation_id, message_id)
+        if run := self.runs.started_by(caller.idempotency_key, mark):
+            return await _prepared(run)
+        self._check_open()
+        request = parse_regenerate(value)
+
+        async def planning() -> Plan:
+            conversation = await self._conversation(conversation_id)
+            return plan_regeneration(
+                request,
+                conversation,
+                message_id,
+                self._catalogue,
+                self._unsupported,
+                self._stamps,
+            )
+
+        run = self._new_run(conversation_id, OnDisconnect.CONTINUE, caller)
+        return await self._launch(run, planning, caller.idempotency_key, mark)
+
+    async def cancel(self, run_id: str) -> Run:
+        """Stop a run, and wait until it has ended; one that has ended stays as it is."""
+        run = self.runs.get(run_id)
+        run.stop(Stop.CANCELLED)
+        await run.wait_done()
+        return run
+
+    # How a run comes to be.
+
+    def _check_open(self) -> None:
+        if self.draining:
+            raise ServiceError(Kind.DRAINING, "this server is going away; ask again", retry_after=1)
+
+    async def _conversation(self, conversation_id: str) -> Conversation:
+        if conversation := await self._store.get(conversation_id):
+            return conversation
+        raise ServiceError(Kind.CONVERSATION_NOT_FOUND, "there is no conversation of that id")
+
+    def _new_run(
+        self, conversation_id: str | None, on_disconnect: OnDisconnect, caller: Caller
+    ) -> Run:
+        origin = Origin(
+            run_id=self._stamps.new_id(),
+            conversation_id=conversation_id,
+            created_at=self._stamps.now(),
+            request_id=caller.request_id,
+            cancel_when_left=on_disconnect is OnDisconnect.CANCEL,
+            detached=caller.detached,
+        )
+        return Run(origin, self._grace_seconds)
+
+    async def _launch(self, run: Run, planning: Planning, key: str | None, mark: bytes) -> Run:
+        """Claim and drive, with no await between the look-ups of the caller and the claim."""
+        self.runs.check_room()
+        if run.origin.conversation_id is not None:
+            self.runs.claim(run.origin.conversation_id, run.run_id)
+        self.runs.add(run, key, mark)
+        self._observer.run_started(run)
+        driver = asyncio.create_task(self._generator.drive(run, planning))
+        self._drivers.add(driver)
+        driver.add_done_callback(self._drivers.discard)
+        return await _prepared(run)
+
+    # From first to last.
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
+        """Open the store, and keep house, for as long as runs may be started."""
+        keepers = [asyncio.create_task(self._sweep_forever())]
+        keepers.append(asyncio.create_task(self._generator.checkpoints.write_forever()))
+        if not await self._open_store():
+            keepers.append(asyncio.create_task(self._reopen_store()))
+        try:
+            yield
+        finally:
+            await self.drain(0)
+            for keeper in keepers:
+                keeper.cancel()
+            await asyncio.wait(keepers)
+            await self._store.close()
+
+    async def drain(self, timeout_seconds: float) -> None:
+        """Start no more runs, let running ones end for so long, then interrupt the rest."""
+        self.draining = True
+        if self._drivers and timeout_seconds > 0:
+            await asyncio.wait(self._drivers, timeout=timeout_seconds)
+        for run in self.runs.active():
+            run.stop(Stop.INTERRUPTED)
+        if self._drivers:
+            await asyncio.wait(self._drivers, timeout=LAST_WRITES_SECONDS)
+
+    async def _open_store(self) -> bool:
+        try:
+            await self._store.open()
+        except ServiceError as exc:
+            self._observer.store_failed("open", exc)
+            return False
+        return True
+
+    async def _reopen_store(self) -> None:
+        opened = False
+        while not opened:
+            await asyncio.sleep(REOPEN_SECONDS)
+            opened = await self._open_store()
+
+    async def _sweep_forever(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_SECONDS)
+            self.runs.sweep()
+
+
+async def _prepared(run: Run) -> Run:
+    with run.reading():
+        await run.reached(Stage.PREPARED)
+    return run

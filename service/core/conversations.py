@@ -1,0 +1,66 @@
+"""What may be done with the conversations that are kept?"""
+
+from collections.abc import Sequence
+
+from service.core.conversation import Conversation, Summary
+from service.core.errors import Kind, ServiceError
+from service.core.ports import ConversationStore, Page, Position
+from service.core.request import parse_change
+from service.core.run import Stop
+from service.core.runs import Runs
+
+
+class Conversations:
+    """Lists, shows, changes and removes conversations."""
+
+    def __init__(self, store: ConversationStore, runs: Runs) -> None:
+        self._store = store
+        self._runs = runs
+
+    async def page(self, limit: int, after: Position | None, words: Sequence[str]) -> Page:
+        """Conversations that hold all the words, latest first."""
+        return await self._store.page(limit, after, words)
+
+    async def get(self, conversation_id: str) -> Conversation:
+        """A conversation; raises `conversation-not-found`."""
+        if conversation := await self._store.get(conversation_id):
+            return conversation
+        raise ServiceError(Kind.CONVERSATION_NOT_FOUND, "there is no conversation of that id")
+
+    def running_in(self, conversation_id: str) -> str | None:
+        """The id of the run that is under way in a conversation."""
+        return self._runs.running_in(conversation_id)
+
+    async def change(self, conversation_id: str, value: object) -> Summary:
+        """Set a title, switch to another branch, or both."""
+        change = parse_change(value)
+        conversation = await self.get(conversation_id)
+        leaf = None
+        if change.active_message_id is not None:
+            if conversation.message(change.active_message_id) is None:
+                raise ServiceError(
+                    Kind.MESSAGE_NOT_FOUND, "there is no message of that id in this conversation"
+                )
+            leaf = conversation.latest_leaf(change.active_message_id)
+        await self._store.change(conversation_id, title=change.title, active_message_id=leaf)
+        return (await self.get(conversation_id)).summary()
+
+    async def delete(self, conversation_id: str) -> None:
+        """Remove a conversation; a run that is under way in it is cancelled first."""
+        while run_id := self._runs.running_in(conversation_id):
+            run = self._runs.get(run_id)
+            run.stop(Stop.CANCELLED)
+            await run.wait_done()
+        self._runs.claim(conversation_id, None)
+        try:
+            found = await self._store.delete(conversation_id)
+        finally:
+            self._runs.release(conversation_id)
+        if not found:
+            raise ServiceError(Kind.CONVERSATION_NOT_FOUND, "there is no conversation of that id")
+
+    async def in_memory(self) -> int:
+        """All conversations where memory keeps them, else those with a run in memory."""
+        if self._store.kind == "memory":
+            return await self._store.count()
+        return self._runs.conversation_count

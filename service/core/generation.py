@@ -1,0 +1,235 @@
+"""How does a run come about? From a plan to the terminal event, whatever happens on the way."""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from attrs import define, evolve, frozen
+
+from service.core.checkpoints import Checkpoints
+from service.core.conversation import Answer, AnswerStatus, FinishReason
+from service.core.errors import Kind, Problem, ServiceError
+from service.core.events import Ending, Finished, Started
+from service.core.plan import Plan, Stamps
+from service.core.ports import ConversationStore, LanguageModel, Observer
+from service.core.run import Run, Stop
+from service.core.runs import Runs
+
+Planning = Callable[[], Awaitable[Plan]]
+
+FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 0.05, 2.0
+"""Between attempts to store an ended answer."""
+
+DEFECT = Problem(Kind.INTERNAL_ERROR, "the server has a defect; it was logged")
+
+
+@frozen
+class GenerationLimits:
+    """Seconds that a run and its last write may take."""
+
+    run_seconds: float
+    store_patience_seconds: float
+
+
+class Generator:
+    """Drives runs.
+
+    The driver of a run is never cancelled: it owns the task that asks the model, which is, and
+    turns whatever became of that into the one terminal event.
+    """
+
+    def __init__(
+        self,
+        *,
+        model: LanguageModel,
+        store: ConversationStore,
+        runs: Runs,
+        observer: Observer,
+        stamps: Stamps,
+        limits: GenerationLimits,
+    ) -> None:
+        self._model = model
+        self._store = store
+        self._runs = runs
+        self._observer = observer
+        self._stamps = stamps
+        self._limits = limits
+        self.checkpoints = Checkpoints(store, observer)
+
+    async def drive(self, run: Run, planning: Planning) -> None:
+        """Take a claimed run to its end."""
+        job = _Job(run, planning)
+        generation = asyncio.create_task(self._generate(job))
+        run.stoppable_by(generation.cancel)
+        loop = asyncio.get_running_loop()
+        limit = loop.call_later(self._limits.run_seconds, run.stop, Stop.TOO_LONG)
+        await asyncio.wait({generation})
+        limit.cancel()
+        try:
+            await self._end(job, self._outcome(run, generation))
+        except Exception as exc:  # noqa: BLE001  # a log without an end would leave its readers waiting for ever
+            self._observer.defect(run, exc)
+            self._end_unbegun(job, DEFECT)
+        if run.origin.conversation_id is not None:
+            self._runs.release(run.origin.conversation_id)
+        self._observer.run_ended(run)
+
+    # The part that may be cancelled.
+
+    async def _generate(self, job: "_Job") -> Ending:
+        job.plan = plan = await job.planning()
+        job.run.model = plan.prompt.model.id
+        job.run.prepared()
+        async with self._model.answer(plan.prompt) as parts:
+            await _uninterrupted(self._begin(job.run, plan))
+            async for part in parts:
+                if isinstance(part, Ending):
+                    return part
+                job.run.append(part)
+        raise ServiceError(Kind.UPSTREAM_ERROR, "the answer broke off before its end")
+
+    async def _begin(self, run: Run, plan: Plan) -> None:
+        conversation_id = run.origin.conversation_id
+        if conversation_id is not None:
+            await self._store.begin(plan.beginning(conversation_id))
+            self.checkpoints.add(run, plan.answer.message_id)
+        run.append(
+            Started(
+                run_id=run.run_id,
+                conversation_id=conversation_id,
+                user_message_id=plan.answer.parent_message_id,
+                message_id=plan.answer.message_id,
+                model=plan.prompt.model.id,
+                created_at=run.origin.created_at,
+                dropped_messages=plan.dropped,
+                ignored_parameters=plan.ignored,
+                simulated=self._model.simulated,
+            )
+        )
+
+    # The part that may not.
+
+    def _outcome(self, run: Run, generation: "asyncio.Task[Ending]") -> Ending | Problem:
+        if generation.cancelled():
+            return self._stopped(run.stopped_by)
+        match generation.exception():
+            case None:
+                return generation.result()
+            case ServiceError() as error:
+                return error.problem
+            case BaseException() as error:
+                self._observer.defect(run, error)
+                return DEFECT
+
+    def _stopped(self, reason: Stop | None) -> Ending | Problem:
+        match reason:
+            case Stop.CANCELLED | Stop.ABANDONED:
+                return Ending(FinishReason.CANCELLED, None)
+            case Stop.TOO_LONG:
+                seconds = self._limits.run_seconds
+                return Problem(
+                    Kind.UPSTREAM_TIMEOUT, f"the answer was not done after {seconds:g} seconds"
+                )
+            case Stop.INTERRUPTED | None:
+                return Problem(
+                    Kind.INTERRUPTED, "the server stopped before the answer was done; ask again"
+                )
+
+    async def _end(self, job: "_Job", outcome: Ending | Problem) -> None:
+        """Store the answer whole, then end the log: who sees the end finds the message."""
+        run, plan = job.run, job.plan
+        if run.started is None or plan is None:
+            self._end_unbegun(job, outcome)
+            return
+        conversation_id = run.origin.conversation_id
+        if conversation_id is not None:
+            self.checkpoints.remove(run)
+            answer = _ended_answer(run, plan, outcome)
+            outcome = await self._keep(conversation_id, answer) or outcome
+        run.ended_at = self._stamps.now()
+        if isinstance(outcome, Ending):
+            run.append(_finished(run, outcome, plan.answer.message_id))
+        else:
+            run.fail(outcome, plan.answer.message_id if conversation_id is not None else None)
+        self._runs.ended(run)
+
+    def _end_unbegun(self, job: "_Job", outcome: Ending | Problem) -> None:
+        """End a run that stored nothing: refused, or cancelled before Groq had accepted it."""
+        run = job.run
+        run.ended_at = self._stamps.now()
+        if isinstance(outcome, Ending):
+            run.append(_finished(run, outcome, None))
+        else:
+            run.fail(outcome, None)
+            if not run.origin.detached:
+                self._runs.free_key(run)
+        if job.plan or isinstance(outcome, Ending):
+            self._runs.ended(run)
+        else:  # refused before anybody heard of it
+            self._runs.discard(run)
+
+    async def _keep(self, conversation_id: str, answer: Answer) -> Problem | None:
+        """Store an answer; a store that cannot is tried again for a while.
+
+        The problem, where it could not be stored.
+        """
+        failure = Problem(Kind.STORE_UNAVAILABLE, "the answer could not be stored")
+        delay = FIRST_DELAY_SECONDS
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._limits.store_patience_seconds):
+                while True:
+                    try:
+                        await self._store.finish(conversation_id, answer, self._stamps.now())
+                    except ServiceError as exc:
+                        failure = exc.problem
+                        self._observer.store_failed("finish", exc)
+                        await asyncio.sleep(delay)
+                        delay = min(2 * delay, LONGEST_DELAY_SECONDS)
+                    else:
+                        return None
+        return failure
+
+
+@define
+class _Job:
+    """A run, and its plan once there is one."""
+
+    run: Run
+    planning: Planning
+    plan: Plan | None = None
+
+
+def _ended_answer(run: Run, plan: Plan, outcome: Ending | Problem) -> Answer:
+    whole = isinstance(outcome, Ending) and outcome.finish_reason is not FinishReason.CANCELLED
+    return evolve(
+        plan.answer,
+        content=run.content.whole(),
+        reasoning=run.reasoning.whole() or None,
+        status=AnswerStatus.COMPLETE if whole else AnswerStatus.PARTIAL,
+        finish_reason=outcome.finish_reason if isinstance(outcome, Ending) else None,
+        usage=outcome.usage if isinstance(outcome, Ending) else None,
+    )
+
+
+def _finished(run: Run, ending: Ending, message_id: str | None) -> Finished:
+    content = run.content.whole().encode()
+    return Finished(
+        finish_reason=ending.finish_reason,
+        usage=ending.usage,
+        timing=run.timing(),
+        message_id=message_id,
+        content_length=len(content),
+        content_sha256=hashlib.sha256(content).hexdigest(),
+    )
+
+
+async def _uninterrupted(work: Awaitable[None]) -> None:
+    """Await something to its end also when cancelled meanwhile; the cancellation comes after."""
+    task = asyncio.ensure_future(work)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        task.result()
+        raise

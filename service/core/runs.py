@@ -1,0 +1,167 @@
+"""Which runs exist? Claims of conversations, idempotency keys, and what is forgotten when."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Iterator
+
+from attrs import define, frozen
+
+from service.core.errors import Kind, ServiceError
+from service.core.run import Run
+
+EXPIRED_SECONDS = 3600
+"""How long a client is told that a run is expired instead of unknown."""
+MOST_EXPIRED = 100_000
+"""Ids remembered for that at the most."""
+
+
+@frozen
+class RunLimits:
+    """How many runs there may be, and how long they are kept."""
+
+    active: int
+    retention_seconds: float
+    retention_bytes: int
+
+
+@define
+class _Entry:
+    run: Run
+    key: str | None
+    fingerprint: bytes
+    ended: float | None = None
+    """By the loop's clock."""
+
+
+class Runs:
+    """The runs of this process.
+
+    Relies on one event loop: nothing here awaits, so a look-up and the claim that follows it
+    are one step.
+    """
+
+    def __init__(self, limits: RunLimits) -> None:
+        self._limits = limits
+        self._active: dict[str, _Entry] = {}
+        self._ended: OrderedDict[str, _Entry] = OrderedDict()
+        self._ended_bytes = 0
+        self._expired: OrderedDict[str, float] = OrderedDict()
+        self._keys: dict[str, _Entry] = {}
+        self._claims: dict[str, str | None] = {}
+
+    # Look-ups.
+
+    @property
+    def active_count(self) -> int:
+        """Runs without a terminal event."""
+        return len(self._active)
+
+    @property
+    def conversation_count(self) -> int:
+        """Conversations that have a run in memory."""
+        entries = (*self._active.values(), *self._ended.values())
+        return len({e.run.origin.conversation_id for e in entries} - {None})
+
+    def active(self) -> Iterator[Run]:
+        """Runs without a terminal event."""
+        return (entry.run for entry in list(self._active.values()))
+
+    def get(self, run_id: str) -> Run:
+        """A run whose log can be read; raises `run-expired` or `run-not-found`."""
+        self.sweep()
+        entry = self._active.get(run_id) or self._ended.get(run_id)
+        if entry:
+            return entry.run
+        if run_id in self._expired:
+            raise ServiceError(Kind.RUN_EXPIRED, "the log of this run is no longer kept")
+        raise ServiceError(Kind.RUN_NOT_FOUND, "there is no run of that id")
+
+    def started_by(self, key: str | None, fingerprint: bytes) -> Run | None:
+        """The run that an idempotency key started; raises `idempotency-conflict`."""
+        self.sweep()
+        entry = self._keys.get(key) if key is not None else None
+        if entry is None:
+            return None
+        if entry.fingerprint != fingerprint:
+            raise ServiceError(
+                Kind.IDEMPOTENCY_CONFLICT, "this key was used with another body; use a new key"
+            )
+        return entry.run
+
+    # Claims.
+
+    def claim(self, conversation_id: str, run_id: str | None) -> None:
+        """Take a conversation for a run, or for its removal; raises `conversation-busy`."""
+        if conversation_id in self._claims:
+            raise ServiceError(
+                Kind.CONVERSATION_BUSY,
+                "a run is still running in this conversation; wait for it or cancel it",
+            )
+        self._claims[conversation_id] = run_id
+
+    def release(self, conversation_id: str) -> None:
+        """Let the conversation be taken again."""
+        self._claims.pop(conversation_id, None)
+
+    def running_in(self, conversation_id: str) -> str | None:
+        """The id of the run that has claimed a conversation."""
+        return self._claims.get(conversation_id)
+
+    # From first to last.
+
+    def check_room(self) -> None:
+        """Raise `overloaded` when no more runs may be active."""
+        if len(self._active) >= self._limits.active:
+            raise ServiceError(
+                Kind.OVERLOADED,
+                f"all {self._limits.active} places for runs are taken; try again",
+                retry_after=1,
+            )
+
+    def add(self, run: Run, key: str | None, fingerprint: bytes) -> None:
+        """Make a run known; an idempotency key leads to it from now on."""
+        entry = _Entry(run, key, fingerprint)
+        self._active[run.run_id] = entry
+        if key is not None:
+            self._keys[key] = entry
+
+    def ended(self, run: Run) -> None:
+        """Keep the log of a run that has its terminal event for a while."""
+        entry = self._active.pop(run.run_id)
+        entry.ended = asyncio.get_running_loop().time()
+        self._ended[run.run_id] = entry
+        self._ended_bytes += run.size
+        self.sweep()
+
+    def free_key(self, run: Run) -> None:
+        """Let an idempotency key be used again: its request started no run."""
+        entry = self._active.get(run.run_id) or self._ended.get(run.run_id)
+        if entry and entry.key is not None and self._keys.get(entry.key) is entry:
+            del self._keys[entry.key]
+
+    def discard(self, run: Run) -> None:
+        """Forget a run of which no client knows."""
+        self.free_key(run)
+        self._active.pop(run.run_id, None)
+
+    def sweep(self) -> None:
+        """Forget logs that are too old, or too many bytes in all, the oldest first."""
+        now = asyncio.get_running_loop().time()
+        while self._ended:
+            entry = next(iter(self._ended.values()))
+            assert entry.ended is not None
+            expired = entry.ended + self._limits.retention_seconds <= now
+            if not expired and self._ended_bytes <= self._limits.retention_bytes:
+                break
+            self._forget(entry.run, now)
+        while self._expired:
+            forgotten = next(iter(self._expired.values()))
+            if forgotten + EXPIRED_SECONDS > now and len(self._expired) <= MOST_EXPIRED:
+                break
+            self._expired.popitem(last=False)
+
+    def _forget(self, run: Run, now: float) -> None:
+        self.free_key(run)
+        del self._ended[run.run_id]
+        self._ended_bytes -= run.size
+        self._expired[run.run_id] = now

@@ -1,0 +1,35 @@
+"""Has nothing happened for too long? A timer that costs an assignment per event."""
+
+import asyncio
+from collections.abc import Callable
+
+
+class Silence:
+    """Calls `then` each time that `touch` was not called for so many seconds.
+
+    One timer of the loop is set anew only when it fires, not at each touch.
+    """
+
+    def __init__(self, seconds: float, then: Callable[[], None]) -> None:
+        self._seconds = seconds
+        self._then = then
+        self._loop = asyncio.get_running_loop()
+        self._last = self._loop.time()
+        self._timer = self._loop.call_later(seconds, self._fire)
+
+    def touch(self) -> None:
+        """Something happened."""
+        self._last = self._loop.time()
+
+    def stop(self) -> None:
+        """Never call again."""
+        self._timer.cancel()
+
+    def _fire(self) -> None:
+        now = self._loop.time()
+        silent = now - self._last >= self._seconds
+        if silent:
+            self._last = now
+        self._timer = self._loop.call_at(self._last + self._seconds, self._fire)
+        if silent:
+            self._then()

@@ -1,0 +1,1 @@
+"""How is a chat asked of Groq? The only importer of the SDK."""

@@ -1,0 +1,60 @@
+"""What is told of runs, the store and Groq? Facts, never contents."""
+
+import structlog
+
+from service.core.errors import ServiceError
+from service.core.events import Finished
+from service.core.run import Run
+
+log = structlog.get_logger()
+
+
+class LogObserver:
+    """Writes what happens to the log (`service.core.ports.Observer`)."""
+
+    def run_started(self, run: Run) -> None:
+        """One line when a run starts."""
+        log.info(
+            "run_started",
+            run_id=run.run_id,
+            request_id=run.origin.request_id,
+            conversation_id=run.origin.conversation_id,
+        )
+
+    def run_ended(self, run: Run) -> None:
+        """One line when it ends, whatever became of it."""
+        ending = run.ending
+        timing = run.timing()
+        usage = ending.usage if isinstance(ending, Finished) else None
+        reason = ending.finish_reason if isinstance(ending, Finished) else None
+        log.info(
+            "run_ended",
+            run_id=run.run_id,
+            request_id=run.origin.request_id,
+            conversation_id=run.origin.conversation_id,
+            model=run.model,
+            status=run.status,
+            reason=run.failure.kind.slug if run.failure else reason,
+            detail=run.failure.detail if run.failure else None,
+            stopped_by=run.stopped_by.value if run.stopped_by else None,
+            seconds=timing.total_time,
+            time_to_first_token=timing.time_to_first_token,
+            prompt_tokens=usage.prompt_tokens if usage else None,
+            completion_tokens=usage.completion_tokens if usage else None,
+            events=run.last_seq + 1,
+            bytes=run.size,
+        )
+
+    def store_failed(self, doing: str, error: Exception) -> None:
+        """The store could not do something; it will be tried again."""
+        detail = error.problem.detail if isinstance(error, ServiceError) else type(error).__name__
+        log.warning("store_failed", doing=doing, detail=detail)
+
+    def defect(self, run: Run, error: BaseException) -> None:
+        """A run ended by an exception that nothing expects."""
+        log.error("defect", run_id=run.run_id, request_id=run.origin.request_id, exc_info=error)
+
+    def models_listed(self, standing: str, models: int) -> None:
+        """Groq's list was read, or could not be."""
+        told = log.info if models else log.error
+        told("models_listed", groq=standing, models=models)

@@ -1,0 +1,212 @@
+"""What may be configured? One frozen value, from environment variables and `.env`."""
+
+import re
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+import attrs
+from attrs import field, frozen
+
+from service.core.request import UnsupportedParameters
+
+T = TypeVar("T")
+
+
+class SettingsError(ValueError):
+    """Settings that cannot be used; the message names every one at fault, one to a line."""
+
+
+class LogFormat(StrEnum):
+    """How log lines are written."""
+
+    CONSOLE = "console"
+    JSON = "json"
+
+
+class Secret(str):
+    """A string that does not print."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        """Say only that there is something."""
+        return "<secret>"
+
+
+def _text(given: str) -> str:
+    return given
+
+
+def _boolean(given: str) -> bool:
+    words = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if given.lower() not in words:
+        raise ValueError("must be true or false")
+    return words[given.lower()]
+
+
+def _integer(low: int, high: int | None = None) -> Callable[[str], int]:
+    allowed = f"a whole number from {low} to {high}" if high else f"a whole number of {low} or more"
+
+    def convert(given: str) -> int:
+        if not re.fullmatch(r"\d{1,18}", given) or int(given) < low or (high and int(given) > high):
+            raise ValueError(f"must be {allowed}")
+        return int(given)
+
+    return convert
+
+
+def _seconds(*, zero: bool = False) -> Callable[[str], float]:
+    def convert(given: str) -> float:
+        if not re.fullmatch(r"\d{1,9}(\.\d+)?", given) or (float(given) == 0 and not zero):
+            raise ValueError(f"must be seconds, {'0 or more' if zero else 'more than 0'}")
+        return float(given)
+
+    return convert
+
+
+def _one_of(kind: Callable[[str], T], allowed: list[str]) -> Callable[[str], T]:
+    def convert(given: str) -> T:
+        try:
+            return kind(given)
+        except ValueError:
+            raise ValueError(f"must be one of {', '.join(allowed)}") from None
+
+    return convert
+
+
+def _level(given: str) -> str:
+    if given.upper() not in ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"):
+        raise ValueError
+    return given.upper()
+
+
+def _url(given: str) -> str:
+    parts = urlsplit(given)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("must be an http:// or https:// URL")
+    return given
+
+
+def _origins(given: str) -> tuple[str, ...]:
+    origins = tuple(part.strip() for part in given.split(",") if part.strip())
+    for origin in origins:
+        parts = urlsplit(origin)
+        fits = parts.scheme and parts.netloc and not parts.path and not parts.query
+        if origin != "*" and not fits:
+            raise ValueError("must be origins like https://chat.example.com, or *")
+    return origins
+
+
+def _setting(convert: Callable[[str], T], default: T, help_text: str, *, secret: bool = False) -> T:
+    metadata = {"convert": convert, "help": help_text, "secret": secret}
+    made: T = field(default=default, metadata=metadata)
+    return made
+
+
+@frozen(kw_only=True)
+class Settings:
+    """Everything that may be configured; a field's name in capitals is its variable's."""
+
+    groq_api_key: Secret | None = _setting(
+        Secret, None, "the key for Groq's API; needed, unless --simulate", secret=True
+    )
+    groq_base_url: str = _setting(
+        _url, "https://api.groq.com", "host of the Groq API, or of anything that speaks it"
+    )
+    host: str = _setting(_text, "127.0.0.1", "address to listen on")
+    port: int = _setting(_integer(0, 65535), 8000, "port to listen on; 0 takes a free one")
+    debug: bool = _setting(_boolean, False, "detailed logs")
+    log_level: str = _setting(
+        _one_of(_level, ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]),
+        "INFO",
+        "least level of what is logged",
+    )
+    log_format: LogFormat | None = _setting(
+        _one_of(LogFormat, list(LogFormat)), None, "console on a terminal, else json"
+    )
+    cors_origins: tuple[str, ...] = _setting(
+        _origins,
+        ("http://localhost:3000", "http://localhost:5173"),
+        "origins of browsers that may read the answers, comma-separated",
+    )
+    conversation_store: str = _setting(
+        _text,
+        "sqlite:///data/conversations.db",
+        "memory://, sqlite:///relative/path or sqlite:////absolute/path",
+        secret=True,
+    )
+    config_dir: Path = _setting(Path, Path("config"), "where models.toml is")
+    run_retention: float = _setting(
+        _seconds(zero=True), 300.0, "seconds that the log of an ended run stays readable"
+    )
+    run_retention_bytes: int = _setting(
+        _integer(0), 268_435_456, "bytes that all such logs may hold; the oldest go first"
+    )
+    disconnect_grace: float = _setting(
+        _seconds(zero=True),
+        10.0,
+        "seconds until a run that shall not go on alone is cancelled when its last reader leaves",
+    )
+    keepalive_interval: float = _setting(
+        _seconds(), 15.0, "seconds of silence on a stream until a comment line is sent"
+    )
+    send_timeout: float = _setting(
+        _seconds(), 60.0, "seconds until a reader that takes nothing is dropped"
+    )
+    drain_timeout: float = _setting(
+        _seconds(zero=True), 30.0, "seconds that running answers have to end when the server stops"
+    )
+    max_active_runs: int = _setting(_integer(1), 1000, "runs at once")
+    max_body_bytes: int = _setting(_integer(1024), 1_048_576, "bytes of a request's body")
+    upstream_connect_timeout: float = _setting(_seconds(), 5.0, "seconds to connect to Groq")
+    upstream_first_token_timeout: float = _setting(
+        _seconds(), 60.0, "seconds from the request to the first byte of Groq's answer, in all"
+    )
+    upstream_idle_timeout: float = _setting(
+        _seconds(), 30.0, "seconds between two pieces of Groq's answer"
+    )
+    upstream_max_retries: int = _setting(
+        _integer(0, 10), 2, "further attempts before an answer has begun"
+    )
+    upstream_max_retry_wait: float = _setting(
+        _seconds(zero=True), 5.0, "longest retry-after of Groq's, in seconds, that is waited for"
+    )
+    max_run_duration: float = _setting(_seconds(), 600.0, "seconds that a run may live")
+    unsupported_parameters: UnsupportedParameters = _setting(
+        _one_of(UnsupportedParameters, list(UnsupportedParameters)),
+        UnsupportedParameters.REJECT,
+        "what is done with a hyperparameter that a model does not take: reject or ignore",
+    )
+
+
+def load_settings(environment: Mapping[str, str]) -> Settings:
+    """Settings from variables; an empty one counts as not set.
+
+    `NAME_FILE` names a file that holds the value of `NAME`. Raises `SettingsError` with every
+    fault; the values of secrets are not in it.
+    """
+    values: dict[str, object] = {}
+    faults: list[str] = []
+    for attribute in attrs.fields(Settings):
+        name, given = attribute.name.upper(), ""
+        try:
+            given = _given(environment, name)
+            if given:
+                values[attribute.name] = attribute.metadata["convert"](given)
+        except ValueError as exc:
+            shown = "" if attribute.metadata["secret"] else f", got {given[:60]!r}"
+            faults.append(f"{name} {exc}{shown}")
+        except OSError as exc:
+            faults.append(f"{name}_FILE cannot be read: {exc.strerror}")
+    if faults:
+        raise SettingsError("\n".join(faults))
+    return Settings(**values)  # type: ignore[arg-type]  # converted above
+
+
+def _given(environment: Mapping[str, str], name: str) -> str:
+    if path := environment.get(f"{name}_FILE", "").strip():
+        return Path(path).read_text(encoding="utf-8").strip()
+    return environment.get(name, "").strip()

@@ -1,0 +1,1 @@
+"""How is a conversation kept? In memory or in SQLite, behind one port."""

@@ -1,0 +1,163 @@
+"""How are conversations kept in memory? As values that are replaced, never changed."""
+
+from collections.abc import Sequence
+
+from attrs import evolve
+
+from service.core.conversation import Answer, AnswerStatus, Conversation, Message, Question, Summary
+from service.core.errors import Kind, ServiceError
+from service.core.ports import Beginning, Checkpoint, Page, Position
+from service.core.search import matches
+
+
+class MemoryStore:
+    """Conversations for as long as the process lives.
+
+    Nothing is awaited inside a method, so each is one step: whole, and seen whole.
+    """
+
+    kind = "memory"
+
+    def __init__(self) -> None:
+        self._kept: dict[str, Conversation] = {}
+        self._growing: dict[str, str] = {}  # answer → conversation
+        self._is_open = False
+
+    async def open(self) -> None:
+        for message_id, conversation_id in self._growing.items():
+            answer = self._kept[conversation_id].message(message_id)
+            assert isinstance(answer, Answer)
+            self._replace(conversation_id, evolve(answer, status=AnswerStatus.PARTIAL))
+        self._growing.clear()
+        self._is_open = True
+
+    async def close(self) -> None:
+        self._is_open = False
+
+    async def ping(self) -> None:
+        self._check_open()
+
+    async def get(self, conversation_id: str) -> Conversation | None:
+        self._check_open()
+        return self._kept.get(conversation_id)
+
+    async def begin(self, beginning: Beginning) -> None:
+        self._check_open()
+        conversation = self._kept.get(beginning.conversation_id) or _new_conversation(beginning)
+        answer, question = beginning.answer, beginning.question
+        self._kept[beginning.conversation_id] = evolve(
+            conversation,
+            updated_at=answer.created_at,
+            active_message_id=answer.message_id,
+            messages=(*conversation.messages, *([question] if question else []), answer),
+        )
+        if answer.status is AnswerStatus.STREAMING:
+            self._growing[answer.message_id] = beginning.conversation_id
+
+    async def checkpoint(self, checkpoints: Sequence[Checkpoint]) -> None:
+        self._check_open()
+        for checkpoint in checkpoints:
+            if conversation_id := self._growing.get(checkpoint.message_id):
+                answer = self._kept[conversation_id].message(checkpoint.message_id)
+                assert isinstance(answer, Answer)
+                self._replace(conversation_id, _grown(answer, checkpoint))
+
+    async def finish(self, conversation_id: str, answer: Answer, updated_at: str) -> None:
+        self._check_open()
+        conversation = self._kept.get(conversation_id)
+        if conversation and conversation.message(answer.message_id):
+            self._growing.pop(answer.message_id, None)
+            self._kept[conversation_id] = evolve(conversation, updated_at=updated_at)
+            self._replace(conversation_id, answer)
+
+    async def page(self, limit: int, after: Position | None, words: Sequence[str]) -> Page:
+        self._check_open()
+        found = [
+            conversation
+            for conversation in sorted(self._kept.values(), key=_place, reverse=True)
+            if after is None or _place(conversation) < (after.updated_at, after.conversation_id)
+            if not words or matches(words, _searchable(conversation))
+        ]
+        return Page(_summaries(found[:limit]), last=len(found) <= limit)
+
+    async def change(
+        self, conversation_id: str, *, title: str | None, active_message_id: str | None
+    ) -> None:
+        self._check_open()
+        if conversation := self._kept.get(conversation_id):
+            self._kept[conversation_id] = evolve(
+                conversation,
+                title=conversation.title if title is None else title,
+                active_message_id=active_message_id or conversation.active_message_id,
+            )
+
+    async def delete(self, conversation_id: str) -> bool:
+        self._check_open()
+        conversation = self._kept.pop(conversation_id, None)
+        for message in conversation.messages if conversation else ():
+            self._growing.pop(message.message_id, None)
+        return conversation is not None
+
+    async def count(self) -> int:
+        self._check_open()
+        return len(self._kept)
+
+    def _check_open(self) -> None:
+        if not self._is_open:
+            raise ServiceError(
+                Kind.STORE_UNAVAILABLE, "the conversation store is not open", retry_after=1
+            )
+
+    def _replace(self, conversation_id: str, answer: Answer) -> None:
+        conversation = self._kept[conversation_id]
+        self._kept[conversation_id] = evolve(
+            conversation,
+            messages=tuple(
+                answer if message.message_id == answer.message_id else message
+                for message in conversation.messages
+            ),
+        )
+
+
+def _new_conversation(beginning: Beginning) -> Conversation:
+    """A conversation before its first message."""
+    if beginning.title is None:
+        raise ServiceError(Kind.CONVERSATION_NOT_FOUND, "there is no conversation of that id")
+    first: Message = beginning.question or beginning.answer
+    return Conversation(
+        beginning.conversation_id,
+        beginning.title,
+        created_at=first.created_at,
+        updated_at=first.created_at,
+        active_message_id=first.message_id,
+        messages=(),
+    )
+
+
+def _grown(answer: Answer, checkpoint: Checkpoint) -> Answer:
+    if checkpoint.whole:
+        answer = evolve(answer, content="", reasoning=None)
+    return evolve(
+        answer,
+        content=answer.content + checkpoint.content,
+        reasoning=((answer.reasoning or "") + checkpoint.reasoning) or None,
+    )
+
+
+def _place(conversation: Conversation) -> tuple[str, str]:
+    """Where a conversation stands in the list."""
+    return conversation.updated_at, conversation.conversation_id
+
+
+def _searchable(conversation: Conversation) -> list[str]:
+    """What is searched: an answer only when it has ended."""
+    ended = [
+        message.content
+        for message in conversation.messages
+        if isinstance(message, Question) or message.status is not AnswerStatus.STREAMING
+    ]
+    return [conversation.title, *ended]
+
+
+def _summaries(conversations: Sequence[Conversation]) -> tuple[Summary, ...]:
+    return tuple(conversation.summary() for conversation in conversations)

@@ -1,0 +1,129 @@
+"""What does the database of conversations look like?"""
+
+MIGRATIONS = (
+    """
+    CREATE TABLE conversations (
+        number INTEGER PRIMARY KEY,
+        conversation_id TEXT NOT NULL UNIQUE,
+        title TEXT NOT NULL,
+        created_at TEXT NOT NULL,
+        updated_at TEXT NOT NULL,
+        active_message_id TEXT NOT NULL
+    );
+    CREATE INDEX conversations_latest_first
+        ON conversations (updated_at DESC, conversation_id DESC);
+
+    -- The long texts stand last: what comes before them is read without them.
+    CREATE TABLE messages (
+        number INTEGER PRIMARY KEY,  -- messages of a conversation in the order of their beginning
+        conversation INTEGER NOT NULL REFERENCES conversations ON DELETE CASCADE,
+        message_id TEXT NOT NULL UNIQUE,
+        parent_message_id TEXT,
+        created_at TEXT NOT NULL,
+        model TEXT,  -- null in a question, as is everything that only an answer has
+        status TEXT,
+        finish_reason TEXT,
+        usage TEXT,  -- JSON
+        hyperparameters TEXT,  -- JSON
+        system_prompt TEXT,
+        reasoning TEXT,
+        content TEXT NOT NULL
+    );
+    CREATE INDEX messages_by_conversation ON messages (conversation);
+    CREATE INDEX messages_streaming ON messages (status) WHERE status = 'streaming';
+
+    -- The words of service.core.search, each once. They are kept beside the texts since SQLite
+    -- before 3.43 cannot remove from an index whose words it does not hold. To the tokenizer
+    -- "ascii" every other character is a letter, so it finds the same words again.
+    CREATE VIRTUAL TABLE title_words
+        USING fts5 (words, tokenize = 'ascii', detail = none, columnsize = 0);
+    CREATE VIRTUAL TABLE message_words
+        USING fts5 (words, tokenize = 'ascii', detail = none, columnsize = 0);
+
+    CREATE TRIGGER title_given AFTER INSERT ON conversations BEGIN
+        INSERT INTO title_words (rowid, words) VALUES (new.number, search_words(new.title));
+    END;
+    CREATE TRIGGER title_changed AFTER UPDATE OF title ON conversations
+    WHEN new.title <> old.title BEGIN
+        UPDATE title_words SET words = search_words(new.title) WHERE rowid = new.number;
+    END;
+    CREATE TRIGGER title_gone AFTER DELETE ON conversations BEGIN
+        DELETE FROM title_words WHERE rowid = old.number;
+    END;
+
+    -- An answer is indexed when it has ended.
+    CREATE TRIGGER message_begun AFTER INSERT ON messages
+    WHEN new.status IS NOT 'streaming' BEGIN
+        INSERT INTO message_words (rowid, words) VALUES (new.number, search_words(new.content));
+    END;
+    CREATE TRIGGER answer_ended AFTER UPDATE OF status ON messages
+    WHEN new.status <> 'streaming' BEGIN
+        INSERT OR REPLACE INTO message_words (rowid, words)
+        VALUES (new.number, search_words(new.content));
+    END;
+    CREATE TRIGGER message_gone AFTER DELETE ON messages BEGIN
+        DELETE FROM message_words WHERE rowid = old.number;
+    END;
+    """,
+)
+"""What brings a database from version n to n + 1; what was released is never edited."""
+
+COMMANDS = """
+    -- Views that take rows and keep none: one INSERT, of as many rows as there are, does all or
+    -- nothing. They live as long as a connection, so they change with the code.
+
+    CREATE TEMP VIEW beginning (
+        conversation_id, title, message_id, parent_message_id, content, created_at,
+        model, status, reasoning, finish_reason, usage, system_prompt, hyperparameters
+    ) AS VALUES (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    CREATE TEMP TRIGGER begin_message INSTEAD OF INSERT ON beginning BEGIN
+        INSERT INTO conversations
+            (conversation_id, title, created_at, updated_at, active_message_id)
+        SELECT new.conversation_id, new.title, new.created_at, new.created_at, new.message_id
+        WHERE new.title IS NOT NULL
+        ON CONFLICT (conversation_id) DO NOTHING;
+        SELECT raise(ABORT, 'gone')
+        WHERE NOT EXISTS (
+            SELECT 1 FROM conversations WHERE conversation_id = new.conversation_id
+        );
+        INSERT INTO messages (
+            conversation, message_id, parent_message_id, content, created_at,
+            model, status, reasoning, finish_reason, usage, system_prompt, hyperparameters
+        ) SELECT
+            number, new.message_id, new.parent_message_id, new.content, new.created_at, new.model,
+            new.status, new.reasoning, new.finish_reason, new.usage, new.system_prompt,
+            new.hyperparameters
+        FROM conversations WHERE conversation_id = new.conversation_id;
+        UPDATE conversations
+        SET updated_at = new.created_at, active_message_id = new.message_id
+        WHERE conversation_id = new.conversation_id AND new.model IS NOT NULL;
+    END;
+
+    CREATE TEMP VIEW gain (message_id, content, reasoning, whole) AS VALUES (0, 0, 0, 0);
+    CREATE TEMP TRIGGER grow_answer INSTEAD OF INSERT ON gain BEGIN
+        UPDATE messages
+        SET content = iif(new.whole, '', content) || new.content,
+            reasoning = nullif(iif(new.whole, '', coalesce(reasoning, '')) || new.reasoning, '')
+        WHERE message_id = new.message_id AND status = 'streaming';
+    END;
+
+    CREATE TEMP VIEW ending (
+        updated_at, message_id, parent_message_id, content, created_at,
+        model, status, reasoning, finish_reason, usage, system_prompt, hyperparameters
+    ) AS VALUES (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    CREATE TEMP TRIGGER end_answer INSTEAD OF INSERT ON ending BEGIN
+        UPDATE messages
+        SET parent_message_id = new.parent_message_id, content = new.content,
+            created_at = new.created_at, model = new.model, status = new.status,
+            reasoning = new.reasoning, finish_reason = new.finish_reason, usage = new.usage,
+            system_prompt = new.system_prompt, hyperparameters = new.hyperparameters
+        WHERE message_id = new.message_id;
+        UPDATE conversations
+        SET updated_at = new.updated_at
+        WHERE number = (SELECT conversation FROM messages WHERE message_id = new.message_id);
+    END;
+"""
+"""What the writing connection is given when it opens."""
+
+SETTLE = "UPDATE messages SET status = 'partial' WHERE status = 'streaming'"
+"""A crash left the answers that were still growing."""

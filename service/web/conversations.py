@@ -1,0 +1,131 @@
+"""How are conversations listed, shown, changed and taken along over HTTP?"""
+
+import base64
+import binascii
+import re
+
+import msgspec
+from aiohttp import hdrs, web
+from msgspec import Struct
+
+from service.core.conversation import Conversation
+from service.core.errors import Fault, invalid
+from service.core.events import encode
+from service.core.ports import Position
+from service.core.search import words
+from service.web.body import json_body
+from service.web.export import FORMATS, conversation_data, message_data
+from service.web.keys import CONVERSATIONS
+
+DEFAULT_LIMIT, MOST = 20, 100
+_NUMBER = re.compile(r"[0-9]{1,3}")
+LONGEST_QUERY = 200
+
+
+class _Query(Struct):
+    """The query of a list."""
+
+    limit: int
+    after: Position | None
+    words: list[str]
+
+
+async def list_conversations(request: web.Request) -> web.StreamResponse:
+    """`GET /api/conversations`."""
+    query = _query(request)
+    page = await request.app[CONVERSATIONS].page(query.limit, query.after, query.words)
+    last = None if page.last else page.items[-1]
+    following = last and _cursor(Position(last.updated_at, last.conversation_id))
+    return _json({"items": page.items, "next_cursor": following})
+
+
+async def show_conversation(request: web.Request) -> web.StreamResponse:
+    """`GET /api/conversations/{conversation_id}`."""
+    tree = request.query.get("tree", "false")
+    if tree not in ("true", "false"):
+        raise invalid([Fault("#/query/tree", "must be true or false")])
+    conversation = await _conversation(request)
+    shown = conversation.messages if tree == "true" else conversation.active_branch()
+    active = request.app[CONVERSATIONS].running_in(conversation.conversation_id)
+    return _json(
+        {
+            **conversation_data(conversation),
+            "active_run_id": active,
+            "active_message_id": conversation.active_message_id,
+            "messages": [message_data(message) for message in shown],
+        }
+    )
+
+
+async def change_conversation(request: web.Request) -> web.StreamResponse:
+    """`PATCH /api/conversations/{conversation_id}`."""
+    conversation_id = request.match_info["conversation_id"]
+    change = await json_body(request)
+    return _json(await request.app[CONVERSATIONS].change(conversation_id, change))
+
+
+async def delete_conversation(request: web.Request) -> web.StreamResponse:
+    """`DELETE /api/conversations/{conversation_id}`."""
+    await request.app[CONVERSATIONS].delete(request.match_info["conversation_id"])
+    return web.Response(status=web.HTTPNoContent.status_code)
+
+
+async def export_conversation(request: web.Request) -> web.StreamResponse:
+    """`GET /api/conversations/{conversation_id}/export`: a download."""
+    name = request.query.get("format", "json")
+    if name not in FORMATS:
+        raise invalid([Fault("#/query/format", f"must be one of {', '.join(FORMATS)}")])
+    conversation = await _conversation(request)
+    render, content_type, ending = FORMATS[name]
+    return web.Response(
+        body=render(conversation),
+        content_type=content_type,
+        charset="utf-8",
+        headers={
+            hdrs.CONTENT_DISPOSITION: (
+                f'attachment; filename="conversation-{conversation.conversation_id}.{ending}"'
+            )
+        },
+    )
+
+
+async def _conversation(request: web.Request) -> Conversation:
+    return await request.app[CONVERSATIONS].get(request.match_info["conversation_id"])
+
+
+def _query(request: web.Request) -> _Query:
+    faults = []
+    limit, cursor, sought = (request.query.get(name) for name in ("limit", "cursor", "q"))
+    number = int(limit) if limit and _NUMBER.fullmatch(limit) else 0
+    if limit is not None and not 1 <= number <= MOST:
+        faults.append(Fault("#/query/limit", f"must be a whole number from 1 to {MOST}"))
+    after = None
+    if cursor:
+        try:
+            after = _position(cursor)
+        except ValueError:
+            faults.append(Fault("#/query/cursor", "must be a next_cursor of this list"))
+    if sought and len(sought) > LONGEST_QUERY:
+        faults.append(Fault("#/query/q", f"must have up to {LONGEST_QUERY} characters"))
+    if faults:
+        raise invalid(faults)
+    return _Query(number or DEFAULT_LIMIT, after, words(sought or ""))
+
+
+def _cursor(position: Position) -> str:
+    data = encode((position.updated_at, position.conversation_id))
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _position(cursor: str) -> Position:
+    """Raises ValueError."""
+    try:
+        data = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        updated_at, conversation_id = msgspec.json.decode(data, type=tuple[str, str])
+    except (binascii.Error, msgspec.MsgspecError, UnicodeError) as exc:
+        raise ValueError("not a cursor") from exc
+    return Position(updated_at, conversation_id)
+
+
+def _json(value: object) -> web.Response:
+    return web.Response(body=encode(value), content_type="application/json")

@@ -1,0 +1,37 @@
+"""What do handlers find on the application and on a request?"""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from aiohttp import web
+from attrs import frozen
+
+from service.core.catalogue import Catalogue
+from service.core.chat import Chat
+from service.core.conversations import Conversations
+
+Check = Callable[[], Awaitable[None]]
+"""Raises `ServiceError` where a part that the service needs is down."""
+
+
+@frozen
+class WebSettings:
+    """What the web layer is told of the settings."""
+
+    version: str
+    store_kind: str
+    simulated: bool
+    cors_origins: tuple[str, ...]
+    max_body_bytes: int
+    keepalive_seconds: float
+    send_timeout_seconds: float
+    new_id: Callable[[], str]
+
+
+CHAT = web.AppKey("chat", Chat)
+CONVERSATIONS = web.AppKey("conversations", Conversations)
+CATALOGUE = web.AppKey("catalogue", Catalogue)
+CHECKS = web.AppKey("checks", Mapping[str, Check])
+SETTINGS = web.AppKey("settings", WebSettings)
+
+REQUEST_ID = web.RequestKey("request_id", str)
+RUN_ID = web.RequestKey("run_id", str)

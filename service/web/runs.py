@@ -1,0 +1,86 @@
+"""How is a run that exists read, resumed and cancelled over HTTP?"""
+
+import re
+
+from aiohttp import web
+
+from service.core.errors import Fault, invalid
+from service.core.events import encode
+from service.core.run import START, Run
+from service.web.keys import CHAT, RUN_ID
+from service.web.sse import follow
+
+LAST_EVENT_ID = "Last-Event-ID"
+RECOVERED = {"X-Run-Recovered": "true"}
+
+_POINTER = f"#/headers/{LAST_EVENT_ID}"
+_CURSOR = re.compile(r"(?P<run_id>[^:]{1,100}):(?P<seq>[0-9]{1,15})")
+_SEQ = re.compile(r"-1|[0-9]{1,15}")
+
+
+async def run_state(request: web.Request) -> web.StreamResponse:
+    """`GET /api/runs/{run_id}`."""
+    return _state(_run(request))
+
+
+async def cancel_run(request: web.Request) -> web.StreamResponse:
+    """`POST /api/runs/{run_id}/cancel`."""
+    run = _run(request)
+    return _state(await request.app[CHAT].cancel(run.run_id))
+
+
+async def run_events(request: web.Request) -> web.StreamResponse:
+    """`GET /api/runs/{run_id}/events`: replays after the cursor, then follows."""
+    run = _run(request)
+    after = _cursor(request, run)
+    if run.done and after == run.last_seq:
+        return web.Response(status=web.HTTPNoContent.status_code)
+    with run.reading():
+        return await follow(request, run, after, RECOVERED)
+
+
+async def resume(request: web.Request) -> web.StreamResponse:
+    """A stream that goes on after `Last-Event-ID`, for clients that repeat their POST."""
+    sent = request.headers[LAST_EVENT_ID]
+    match = _CURSOR.fullmatch(sent)
+    if not match:
+        raise invalid([Fault(_POINTER, "must be an id of an event, like RUN_ID:SEQ")])
+    run = request.app[CHAT].runs.get(match["run_id"])
+    request[RUN_ID] = run.run_id
+    with run.reading():
+        return await follow(request, run, _header_cursor(sent, run), RECOVERED)
+
+
+def _run(request: web.Request) -> Run:
+    run = request.app[CHAT].runs.get(request.match_info["run_id"])
+    request[RUN_ID] = run.run_id
+    return run
+
+
+def _cursor(request: web.Request, run: Run) -> int:
+    """The header goes before the query: a browser that reconnects repeats the query."""
+    if sent := request.headers.get(LAST_EVENT_ID):
+        return _header_cursor(sent, run)
+    after = request.query.get("after")
+    if after is None:
+        return START
+    if not _SEQ.fullmatch(after):
+        raise invalid([Fault("#/query/after", "must be the seq of an event, or -1")])
+    return _within(int(after), run, "#/query/after")
+
+
+def _header_cursor(sent: str, run: Run) -> int:
+    match = _CURSOR.fullmatch(sent)
+    if not match or match["run_id"] != run.run_id:
+        raise invalid([Fault(_POINTER, "must be an id of an event of this run, like RUN_ID:SEQ")])
+    return _within(int(match["seq"]), run, _POINTER)
+
+
+def _within(seq: int, run: Run, pointer: str) -> int:
+    if seq > run.last_seq:
+        raise invalid([Fault(pointer, f"is beyond the last event of this run, {run.last_seq}")])
+    return seq
+
+
+def _state(run: Run) -> web.Response:
+    return web.Response(body=encode(run.state()), content_type="application/json")

@@ -1,0 +1,19 @@
+"""How does an event look on the wire?"""
+
+from collections.abc import Sequence
+
+KEEP_ALIVE = b": keep-alive\n"
+
+
+def sse_frames(run_id: bytes, first_seq: int, payloads: Sequence[bytes]) -> bytes:
+    """Encoded events as server-sent events, the first of them numbered `first_seq`.
+
+    `data` goes before `id`: a client that takes an id as soon as it reads it loses nothing when
+    it is cut inside a frame.
+    """
+    return b"".join(
+        [
+            b"data: %b\nid: %b:%d\n\n" % (payload, run_id, seq)
+            for seq, payload in enumerate(payloads, first_seq)
+        ]
+    )

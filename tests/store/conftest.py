@@ -1,0 +1,22 @@
+"""Each store there is, open and empty."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from service.core.ports import ConversationStore
+from service.store.open import open_store
+from store.samples import STORES
+
+
+@pytest.fixture(params=STORES)
+def unopened(request: pytest.FixtureRequest, tmp_path: Path) -> ConversationStore:
+    return open_store(STORES[request.param](tmp_path))
+
+
+@pytest.fixture
+async def store(unopened: ConversationStore) -> AsyncIterator[ConversationStore]:
+    await unopened.open()
+    yield unopened
+    await unopened.close()

@@ -1,0 +1,343 @@
+import asyncio
+import resource
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import aiosqlite
+import pytest
+from attrs import evolve
+
+from service.core.conversation import AnswerStatus, Conversation
+from service.core.errors import Kind, ServiceError
+from service.core.ports import Position
+from service.store.open import open_store
+from service.store.schema import MIGRATIONS
+from service.store.sqlite import SqliteStore, migrate, page_query
+from store.samples import beginning, ended, growing, moment, question
+from store.writer import PIECES, answer
+
+BUSY_SECONDS = 0.2
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "not" / "yet" / "conversations.db"
+
+
+@pytest.fixture
+async def store(path: Path) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore(path, busy_seconds=BUSY_SECONDS)
+    await store.open()
+    yield store
+    await store.close()
+
+
+@contextmanager
+def other_process(path: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        yield connection
+
+
+@contextmanager
+def file_size_limit(size: int) -> Iterator[None]:
+    """Stands for a full disk: a write beyond that size fails."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@contextmanager
+def unavailable(path: Path) -> Iterator[None]:
+    with pytest.raises(ServiceError) as raised:
+        yield
+    problem = raised.value.problem
+    assert (problem.kind, problem.retry_after) == (Kind.STORE_UNAVAILABLE, 1)
+    assert str(path.parent) not in problem.detail
+    assert "SQL" not in problem.detail
+
+
+def version_of(path: Path) -> int:
+    with other_process(path) as connection:
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+# Opening
+
+
+async def test_the_directory_is_made(store: SqliteStore, path: Path) -> None:
+    assert path.exists()
+
+
+async def test_a_relative_path_starts_in_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = open_store("sqlite:///data/conversations.db")
+    await store.open()
+    await store.close()
+
+    assert (tmp_path / "data" / "conversations.db").exists()
+
+
+async def test_one_file_is_left_when_closed_and_no_thread(path: Path) -> None:
+    threads = threading.active_count()
+    store = SqliteStore(path, busy_seconds=BUSY_SECONDS)
+    await store.open()
+    await store.begin(beginning("1"))
+    opened = threading.active_count()
+    await store.close()
+
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    assert threading.active_count() == opened - 2 >= threads
+
+
+@pytest.mark.parametrize("obstacle", ["no database", "a directory", "no directory"])
+async def test_opening_fails_until_the_obstacle_is_gone(path: Path, obstacle: str) -> None:
+    blocked = path.parent if obstacle == "no directory" else path
+    blocked.parent.mkdir(parents=True)
+    if obstacle == "a directory":
+        blocked.mkdir()
+    else:
+        blocked.write_bytes(b"This is no database. " * 100)
+    store = SqliteStore(path, busy_seconds=BUSY_SECONDS)
+    for _ in range(2):
+        with unavailable(path):
+            await store.open()
+        with unavailable(path):
+            await store.begin(beginning("1"))
+        with unavailable(path):
+            await store.ping()
+
+    blocked.rmdir() if obstacle == "a directory" else blocked.unlink()
+    await store.open()
+
+    await store.begin(beginning("1"))
+    assert await store.count() == 1
+    await store.close()
+
+
+async def test_opening_that_is_cancelled_may_be_done_again(path: Path) -> None:
+    store = SqliteStore(path, busy_seconds=BUSY_SECONDS)
+    for steps in range(12):
+        opening = asyncio.create_task(store.open())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        opening.cancel()
+        await asyncio.gather(opening, return_exceptions=True)
+
+    await store.open()
+
+    await store.ping()
+    await store.close()
+
+
+# Versions
+
+
+async def test_a_newer_database_is_refused_and_left_alone(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    with other_process(path) as connection:
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    before = path.read_bytes()
+    store = SqliteStore(path, busy_seconds=BUSY_SECONDS)
+
+    with pytest.raises(ServiceError, match="newer version") as raised:
+        await store.open()
+
+    assert raised.value.problem.kind is Kind.STORE_UNAVAILABLE
+    assert path.read_bytes() == before
+
+
+async def test_a_database_of_version_1_is_brought_up_to_date(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    with other_process(path) as connection:
+        connection.create_function("search_words", 1, str.lower)
+        connection.executescript(MIGRATIONS[0])
+        connection.executescript("""
+            PRAGMA user_version = 1;
+            INSERT INTO conversations VALUES (1, 'c-1', 'Old', 'then', 'then', 'q-1');
+            INSERT INTO messages (conversation, message_id, created_at, content)
+            VALUES (1, 'q-1', 'then', 'Why?');
+        """)
+    store = SqliteStore(path, busy_seconds=BUSY_SECONDS)
+    await store.open()
+
+    conversation = await store.get("c-1")
+
+    await store.close()
+    assert version_of(path) == len(MIGRATIONS)
+    assert conversation == Conversation(
+        "c-1", "Old", "then", "then", "q-1", (evolve(question("1"), created_at="then"),)
+    )
+
+
+async def test_migrations_are_done_once_in_order_and_each_whole(tmp_path: Path) -> None:
+    path = tmp_path / "database"
+    good = ["CREATE TABLE t (n)", "INSERT INTO t VALUES (1); INSERT INTO t VALUES (2)"]
+    bad = "INSERT INTO t VALUES (3); INSERT INTO nowhere VALUES (4)"
+
+    for migrations in (good[:1], good, good):
+        async with aiosqlite.connect(path, isolation_level=None) as connection:
+            await migrate(connection, migrations)
+    with pytest.raises(sqlite3.OperationalError):
+        async with aiosqlite.connect(path, isolation_level=None) as connection:
+            await migrate(connection, [*good, bad])
+
+    assert version_of(path) == 2
+    with other_process(path) as connection:
+        assert connection.execute("SELECT n FROM t").fetchall() == [(1,), (2,)]
+
+
+# Reading and writing
+
+
+async def test_reading_goes_on_while_another_process_writes(store: SqliteStore, path: Path) -> None:
+    await store.begin(beginning("1"))
+
+    with other_process(path) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("DELETE FROM conversations")
+
+        assert await store.get("c-1")
+        assert await store.count() == 1
+
+
+async def test_a_locked_database_fails_all_writes_in_bounded_time(
+    store: SqliteStore, path: Path
+) -> None:
+    with other_process(path) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        started = time.monotonic()
+        writes = [store.begin(beginning(str(number))) for number in range(20)]
+        outcomes = await asyncio.gather(*writes, return_exceptions=True)
+        elapsed = time.monotonic() - started
+
+    kinds = {outcome.problem.kind for outcome in outcomes if isinstance(outcome, ServiceError)}
+    assert kinds == {Kind.STORE_UNAVAILABLE}
+    assert elapsed < 5 * BUSY_SECONDS
+    assert await store.count() == 0
+    await store.begin(beginning("later"))
+    assert await store.count() == 1
+
+
+async def test_a_write_waits_for_a_short_lock(store: SqliteStore, path: Path) -> None:
+    with other_process(path) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        writing = asyncio.create_task(store.begin(beginning("1")))
+        await store.ping()
+        connection.execute("COMMIT")
+
+    await writing
+    assert await store.count() == 1
+
+
+async def test_a_full_disk_fails_a_write_and_not_the_store(store: SqliteStore, path: Path) -> None:
+    await store.begin(beginning("1"))
+    with file_size_limit(200_000), unavailable(path):
+        await store.begin(beginning("2", "long " * 100_000))
+
+    assert await store.get("c-2") is None
+    assert await store.get("c-1")
+    await store.begin(beginning("2", "long " * 100_000))
+    assert await store.get("c-2")
+
+
+async def test_what_a_cancelled_caller_asked_for_is_done(store: SqliteStore) -> None:
+    await store.begin(beginning("1"))
+    finishing = asyncio.create_task(store.finish("c-1", ended("1", "text"), moment(2)))
+    await asyncio.sleep(0)
+    finishing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await finishing
+
+    await store.change("c-1", title="Next in turn", active_message_id=None)
+
+    conversation = await store.get("c-1")
+    assert conversation is not None
+    assert conversation.messages[1] == ended("1", "text")
+
+
+async def test_closing_waits_for_what_is_under_way(store: SqliteStore) -> None:
+    writes = [asyncio.create_task(store.begin(beginning(str(number)))) for number in range(20)]
+    reads = [asyncio.create_task(store.count()) for _ in range(20)]
+    await asyncio.sleep(0)
+
+    await store.close()
+
+    assert await asyncio.gather(*writes) == [None] * 20
+    assert len(await asyncio.gather(*reads)) == 20
+    await store.open()
+    assert await store.count() == 20
+
+
+async def test_deleting_leaves_nothing_behind(store: SqliteStore, path: Path) -> None:
+    await store.begin(beginning("1"))
+    await store.finish("c-1", ended("1", "text"), moment(2))
+    await store.delete("c-1")
+
+    with other_process(path) as connection:
+        for table in ("conversations", "messages", "title_words", "message_words"):
+            assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,)
+
+
+async def test_a_page_is_read_along_the_index(store: SqliteStore, path: Path) -> None:
+    query, parameters = page_query(20, Position(moment(1), "c-1"), [])
+
+    with other_process(path) as connection:
+        rows = connection.execute(f"EXPLAIN QUERY PLAN {query}", parameters).fetchall()
+
+    plan = "\n".join(row[-1] for row in rows)
+    assert "SEARCH conversations USING INDEX conversations_latest_first" in plan
+    assert "SCAN conversations" not in plan
+    assert "SCAN messages" not in plan
+    assert "TEMP B-TREE" not in plan
+
+
+# Being killed
+
+
+@pytest.mark.parametrize("lines", [1, 4, 17, 60, 200, 555])
+async def test_what_was_acknowledged_survives_a_kill(path: Path, lines: int) -> None:
+    program = [sys.executable, "-m", "store.writer", f"sqlite:///{path}"]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True) as writer:
+        assert writer.stdout is not None
+        said = [writer.stdout.readline() for _ in range(lines)]
+        writer.kill()
+        said += writer.stdout.readlines()
+    acknowledged = {name: int(step) for name, step in (line.split() for line in said)}
+
+    store = SqliteStore(path, busy_seconds=BUSY_SECONDS)
+    await store.open()
+    for name, step in acknowledged.items():
+        assert_kept(await store.get(f"c-{name}"), name, step)
+    found = await store.page(len(said), None, ["piece1"])
+    assert {summary.conversation_id for summary in found.items} >= {
+        f"c-{name}" for name, step in acknowledged.items() if step
+    }
+    await store.close()
+    with other_process(path) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+        connection.execute("INSERT INTO message_words (message_words) VALUES ('integrity-check')")
+
+
+def assert_kept(conversation: Conversation | None, name: str, acknowledged: int) -> None:
+    """What was acknowledged is there; the step after it may be, but only whole."""
+    assert conversation is not None
+    asked, said = conversation.messages
+    assert asked == question(name)
+    complete = ended(name, answer(name, PIECES))
+    partial = [
+        evolve(growing(name), content=answer(name, pieces), status=AnswerStatus.PARTIAL)
+        for pieces in range(PIECES + 1)
+    ]
+    assert said in [*partial, complete][acknowledged : acknowledged + 2]
