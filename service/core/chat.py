@@ -19,7 +19,7 @@ from service.core.request import (
     parse_chat,
     parse_regenerate,
 )
-from service.core.run import Origin, Run, Stage, Stop
+from service.core.run import Origin, Run, Stop
 from service.core.runs import Runs
 
 SWEEP_SECONDS = 1.0
@@ -67,15 +67,15 @@ class Chat:
 
     # Verbs.
 
-    async def start(self, value: object, caller: Caller) -> Run:
+    def start(self, value: object, caller: Caller) -> Run:
         """Start a run for a chat request, or find the one that its idempotency key started.
 
-        Returns when nothing that this service can refuse was refused, without waiting for Groq
-        (`run.reached(Stage.ANSWERED)` does). Raises `ServiceError`.
+        Raises `ServiceError` for what can be refused without asking the store; the rest comes
+        from `run.reached`.
         """
         mark = fingerprint(value)
         if run := self.runs.started_by(caller.idempotency_key, mark):
-            return await _prepared(run)
+            return run
         self._check_open()
         request, model, fitted = parse_chat(value, self._catalogue, self._unsupported)
 
@@ -90,15 +90,16 @@ class Chat:
         default = OnDisconnect.CONTINUE if request.save_conversation else OnDisconnect.CANCEL
         on_disconnect = request.on_disconnect or default
         run = self._new_run(conversation_id, on_disconnect, caller)
-        return await self._launch(run, planning, caller.idempotency_key, mark)
+        self._launch(run, planning, caller.idempotency_key, mark)
+        return run
 
-    async def regenerate(
+    def regenerate(
         self, conversation_id: str, message_id: str, value: object, caller: Caller
     ) -> Run:
         """Start a run for a new answer beside an old one; otherwise as `start`."""
         mark = fingerprint(value, "regenerate", conversation_id, message_id)
         if run := self.runs.started_by(caller.idempotency_key, mark):
-            return await _prepared(run)
+            return run
         self._check_open()
         request = parse_regenerate(value)
 
@@ -114,7 +115,8 @@ class Chat:
             )
 
         run = self._new_run(conversation_id, OnDisconnect.CONTINUE, caller)
-        return await self._launch(run, planning, caller.idempotency_key, mark)
+        self._launch(run, planning, caller.idempotency_key, mark)
+        return run
 
     async def cancel(self, run_id: str) -> Run:
         """Stop a run, and wait until it has ended; one that has ended stays as it is."""
@@ -147,8 +149,8 @@ class Chat:
         )
         return Run(origin, self._grace_seconds)
 
-    async def _launch(self, run: Run, planning: Planning, key: str | None, mark: bytes) -> Run:
-        """Claim and drive, with no await between the look-ups of the caller and the claim."""
+    def _launch(self, run: Run, planning: Planning, key: str | None, mark: bytes) -> None:
+        """Claim and drive; nothing awaits between the look-ups of the caller and the claim."""
         self.runs.check_room()
         if run.origin.conversation_id is not None:
             self.runs.claim(run.origin.conversation_id, run.run_id)
@@ -157,7 +159,6 @@ class Chat:
         driver = asyncio.create_task(self._generator.drive(run, planning))
         self._drivers.add(driver)
         driver.add_done_callback(self._drivers.discard)
-        return await _prepared(run)
 
     # From first to last.
 
@@ -205,9 +206,3 @@ class Chat:
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             self.runs.sweep()
-
-
-async def _prepared(run: Run) -> Run:
-    with run.reading():
-        await run.reached(Stage.PREPARED)
-    return run

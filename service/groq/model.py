@@ -19,7 +19,7 @@ from service.core.silence import Silence
 from service.groq.chunks import Chunks
 from service.groq.failures import problem_of, retry_delay
 
-PATH = "/openai/v1/chat/completions"
+PATH = "openai/v1/chat/completions"
 HEADERS = {
     "Accept": "text/event-stream",
     "Accept-Encoding": "identity",  # compression would hold tokens back
@@ -49,6 +49,8 @@ class GroqModel:
     ) -> None:
         self.simulated = simulated
         self._client = client
+        # Whole, since the SDK's joining of URLs costs more than anything else it does.
+        self._url = f"{str(client.base_url).rstrip('/')}/{PATH}"
         self._limits = limits
 
     @asynccontextmanager
@@ -91,7 +93,7 @@ class GroqModel:
         # The SDK's `create()` costs 15 ms for a conversation of 100 messages, this 0.7 ms.
         # For this cast_to it gives the response itself, which its overloads do not say.
         response: object = await self._client.post(
-            PATH,
+            self._url,
             cast_to=httpx.Response,
             content=body,
             options={"headers": HEADERS},

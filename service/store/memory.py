@@ -24,6 +24,8 @@ class MemoryStore:
         self._is_open = False
 
     async def open(self) -> None:
+        if self._is_open:
+            return
         for message_id, conversation_id in self._growing.items():
             answer = self._kept[conversation_id].message(message_id)
             assert isinstance(answer, Answer)

@@ -58,6 +58,7 @@ _GET = """
     WHERE conversation_id = ?
     ORDER BY messages.number
 """
+# Messages are counted only for what is on the page, hence the query in the query.
 _SUMMARIES = """
     SELECT
         conversation_id, title, created_at, updated_at,

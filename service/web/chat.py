@@ -31,13 +31,13 @@ async def stream_chat(request: web.Request) -> web.StreamResponse:
     """`POST /api/chat/stream`; with `Last-Event-ID` it resumes, and never starts a run."""
     if request.headers.get(LAST_EVENT_ID):
         return await resume(request)
-    run = await request.app[CHAT].start(await json_body(request), caller_of(request))
+    run = request.app[CHAT].start(await json_body(request), caller_of(request))
     return await _streamed(request, run)
 
 
 async def regenerate(request: web.Request) -> web.StreamResponse:
     """`POST /api/conversations/{conversation_id}/messages/{message_id}/regenerate`."""
-    run = await request.app[CHAT].regenerate(
+    run = request.app[CHAT].regenerate(
         request.match_info["conversation_id"],
         request.match_info["message_id"],
         await optional_json_body(request),
@@ -48,7 +48,7 @@ async def regenerate(request: web.Request) -> web.StreamResponse:
 
 async def chat(request: web.Request) -> web.StreamResponse:
     """`POST /api/chat`: the whole answer in one JSON object."""
-    run = await request.app[CHAT].start(await json_body(request), caller_of(request))
+    run = request.app[CHAT].start(await json_body(request), caller_of(request))
     request[RUN_ID] = run.run_id
     with run.reading():
         await run.wait_done()
@@ -59,7 +59,9 @@ async def chat(request: web.Request) -> web.StreamResponse:
 
 async def start_run(request: web.Request) -> web.StreamResponse:
     """`POST /api/runs`: started, to be read by another connection."""
-    run = await request.app[CHAT].start(await json_body(request), caller_of(request, detached=True))
+    run = request.app[CHAT].start(await json_body(request), caller_of(request, detached=True))
+    with run.reading():  # until the 202: then the time of grace begins
+        await run.reached(Stage.PREPARED)
     request[RUN_ID] = run.run_id
     return web.Response(
         status=web.HTTPAccepted.status_code,

@@ -14,6 +14,9 @@ from service.web.wire import KEEP_ALIVE, sse_frames
 NEVER_SECONDS = 1e9
 """The library's ping does not fit the contract; ours comes from the one task that writes."""
 
+NEVER_WAITS = 16 * 1024
+"""Bytes that a transport with nothing in its buffer takes at once: no deadline is needed."""
+
 
 async def follow(
     request: web.Request, run: Run, after: int, headers: Mapping[str, str] | None = None
@@ -28,24 +31,31 @@ async def follow(
     )
     response.headers[hdrs.CACHE_CONTROL] = "no-cache, no-transform"
     await response.prepare(request)
+    transport = request.transport
+    assert transport  # else preparing had failed
     async with response:
         try:
-            await _Reader(response, run, settings.send_timeout_seconds).read(
-                after, settings.keepalive_seconds
-            )
+            reader = _Reader(response, transport, run, settings.send_timeout_seconds)
+            await reader.read(after, settings.keepalive_seconds)
         except ConnectionResetError:
             pass  # the reader has gone; it can come back
         except TimeoutError:
-            if request.transport:
-                request.transport.abort()
+            transport.abort()
     return response
 
 
 class _Reader:
     """Copies a run's log to one response, as the only writer to it."""
 
-    def __init__(self, response: EventSourceResponse, run: Run, timeout_seconds: float) -> None:
+    def __init__(
+        self,
+        response: EventSourceResponse,
+        transport: asyncio.WriteTransport,
+        run: Run,
+        timeout_seconds: float,
+    ) -> None:
         self._response = response
+        self._transport = transport
         self._run = run
         self._timeout_seconds = timeout_seconds
         self._waiter: asyncio.Future[None] | None = None
@@ -74,6 +84,9 @@ class _Reader:
 
     async def _write(self, data: bytes) -> None:
         self._silent = False
+        if len(data) < NEVER_WAITS and not self._transport.get_write_buffer_size():
+            await self._response.write(data)
+            return
         async with asyncio.timeout(self._timeout_seconds):
             await self._response.write(data)
 

@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 from attrs import evolve
+from store.samples import beginning, ended, growing, moment, question
 
 from service.core.conversation import AnswerStatus, Conversation, Message, Summary
 from service.core.errors import Kind, ServiceError
 from service.core.ports import Beginning, Checkpoint, ConversationStore, Page, Position
 from service.core.search import words
-from store.samples import beginning, ended, growing, moment, question
 
 Use = Callable[[ConversationStore], Awaitable[object]]
 
@@ -28,7 +28,8 @@ USES: dict[str, Use] = {
 TEXTS = {
     "empty": "",
     "nul": "\0before\0\0after\0",
-    "every kind": "é e\u0301 漢字 かな 🤦🏽‍♂️ \u202eעברית \ufeff\uffff\U0010ffff '\"; -- %s ? :x \\ \r\n\t",
+    "every script": "é e\u0301 漢字 かな 🤦🏽\u200d♂ \u202eעברית \ufeff\uffff\U0010ffff",
+    "every sign": "'\"; -- %s ? :x \\ \r\n\t\x7f",
     "long": "All work and no play. " * 150_000,
 }
 
@@ -113,6 +114,14 @@ async def test_opening_settles_answers_that_were_growing(store: ConversationStor
         growing("1"), content="Because of", reasoning="Let me see", status=AnswerStatus.PARTIAL
     )
     assert await found(store, "because") == ["c-1"]
+
+
+async def test_opening_what_is_open_leaves_growing_answers_alone(store: ConversationStore) -> None:
+    await store.begin(beginning("1"))
+
+    await store.open()
+
+    assert await messages(store, "c-1") == (question("1"), growing("1"))
 
 
 # Beginning
@@ -313,8 +322,10 @@ async def test_pages_continue_where_the_last_one_ended(store: ConversationStore)
         await store.begin(beginning(str(number), at=number // 3))
     whole_list = await found(store, "")
 
-    listed, after, ends = [], None, []
-    while not ends or not ends[-1]:
+    listed: list[str] = []
+    ends: list[bool] = []
+    after = None
+    while not any(ends):
         page = await store.page(2, after, [])
         listed += [summary.conversation_id for summary in page.items]
         after = Position(page.items[-1].updated_at, page.items[-1].conversation_id)
@@ -487,4 +498,4 @@ async def test_a_cancelled_change_is_whole_or_nothing(store: ConversationStore, 
             question(str(number)),
             growing(str(number)),
         )
-    assert await whole(store, "c-next")
+    assert (await whole(store, "c-next")).messages == (question("next"), growing("next"))
