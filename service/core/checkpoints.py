@@ -1,6 +1,7 @@
 """How does a growing answer reach the store? A little at a time, all runs in one write."""
 
 import asyncio
+from collections.abc import Sequence
 
 from attrs import define
 
@@ -10,6 +11,9 @@ from service.core.run import Run
 
 INTERVAL_SECONDS = 0.5
 """Between two writes: with the time of a write, a crash loses less than the last second."""
+
+MOST_AT_ONCE = 1000
+"""Answers in one write."""
 
 
 @define
@@ -70,6 +74,10 @@ class Checkpoints:
         pending = [(saved, checkpoint) for saved, checkpoint in gained if checkpoint]
         if not pending:
             return
+        for first in range(0, len(pending), MOST_AT_ONCE):
+            await self._write_some(pending[first : first + MOST_AT_ONCE])
+
+    async def _write_some(self, pending: Sequence[tuple[_Saved, Checkpoint]]) -> None:
         try:
             await self._store.checkpoint([checkpoint for _, checkpoint in pending])
         except ServiceError as exc:

@@ -114,7 +114,10 @@ class ConversationStore(Protocol):
     """`memory`, `sqlite`, …: never an address."""
 
     async def open(self) -> None:
-        """Make ready: connect, bring the schema up to date, settle what a crash left behind."""
+        """Make ready: connect, bring the schema up to date, settle what a crash left behind.
+
+        Does nothing on an open store; may be called again when it raised.
+        """
         ...
 
     async def close(self) -> None:
@@ -130,18 +133,22 @@ class ConversationStore(Protocol):
         ...
 
     async def begin(self, beginning: Beginning) -> None:
-        """Keep a question and its beginning answer.
+        """Keep a question and its beginning answer; both ids are new.
 
-        Raises `ServiceError(CONVERSATION_NOT_FOUND)` when it was to continue one that is gone.
+        A new conversation was created when its question was. Raises
+        `ServiceError(CONVERSATION_NOT_FOUND)` when it was to continue one that is gone.
         """
         ...
 
     async def checkpoint(self, checkpoints: Sequence[Checkpoint]) -> None:
-        """Keep what answers have gained; those of a deleted conversation are passed over."""
+        """Keep what answers have gained; those that have ended or are gone are passed over."""
         ...
 
     async def finish(self, conversation_id: str, answer: Answer, updated_at: str) -> None:
-        """Keep an answer as it ended, in place of what was checkpointed of it."""
+        """Keep an answer as it ended, in place of what was checkpointed of it.
+
+        May be repeated; an answer that is gone is passed over.
+        """
         ...
 
     async def page(self, limit: int, after: Position | None, words: Sequence[str]) -> Page:

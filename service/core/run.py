@@ -137,7 +137,7 @@ class Run:
         self.size = 0
         """Bytes of the log, roughly as they lie in memory."""
         self._log: list[bytes] = []
-        self._waiting: set[asyncio.Future[None]] = set()
+        self._followers: set[Callable[[], None]] = set()
         self._readers = 0
         self._grace_seconds = grace_seconds
         self._grace: asyncio.TimerHandle | None = None
@@ -284,21 +284,18 @@ class Run:
                     return log[first:end]
         return log[first:]
 
-    def news(self) -> "asyncio.Future[None]":
-        """A future for one reader, done when something happened; give it back by `forget`."""
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiting.add(waiter)
-        return waiter
-
-    def forget(self, waiter: "asyncio.Future[None]") -> None:
-        """Take back a future of `news` that is not waited for any more."""
-        self._waiting.discard(waiter)
+    @contextmanager
+    def following(self, wake: Callable[[], None]) -> Iterator[None]:
+        """Have `wake` called, from within the writer's step, when something happened."""
+        self._followers.add(wake)
+        try:
+            yield
+        finally:
+            self._followers.discard(wake)
 
     def _wake(self) -> None:
-        waiting, self._waiting = self._waiting, set()
-        for waiter in waiting:
-            if not waiter.done():
-                waiter.set_result(None)
+        for wake in tuple(self._followers):
+            wake()
 
     async def reached(self, stage: Stage) -> None:
         """Wait until the run has come so far; raises what it was refused with."""
@@ -311,9 +308,13 @@ class Run:
         await self._until(lambda: self.done)
 
     async def _until(self, reached: Callable[[], bool]) -> None:
-        while not reached():
-            waiter = self.news()
-            try:
-                await waiter
-            finally:
-                self.forget(waiter)
+        if reached():
+            return
+        waiter = asyncio.get_running_loop().create_future()
+
+        def wake() -> None:
+            if not waiter.done() and reached():
+                waiter.set_result(None)
+
+        with self.following(wake):
+            await waiter

@@ -44,14 +44,14 @@ class _Choice(Struct):
 
 class _XGroq(Struct):
     usage: _Usage | None = None
-    error: Raw | None = None
+    error: object = None
 
 
 class _Chunk(Struct):
     choices: list[_Choice] | None = None
     usage: _Usage | None = None
     x_groq: _XGroq | None = None
-    error: Raw | None = None
+    error: object = None
 
 
 _decode = Decoder(_Chunk).decode
@@ -67,8 +67,9 @@ class Chunks:
         self.done = False
         """Whether `[DONE]` was seen; what follows it does not count."""
         self._pieces: list[bytes] = []
-        self._pending = 0
+        self._pieces_size = 0
         self._data: list[bytes] = []
+        self._data_size = 0
         self._event = b""
         self._finish_reason: FinishReason | None = None
         self._usage: _Usage | None = None
@@ -86,14 +87,16 @@ class Chunks:
         if lines and self._pieces:
             lines[0] = b"".join((*self._pieces, lines[0]))
             self._pieces.clear()
-            self._pending = sum(map(len, self._data))
-        if rest:
-            self._pieces.append(rest)
-            self._count(rest)
+            self._pieces_size = 0
         for line in lines:
             self._line(line)
             if self.done:
-                break
+                return self._taken()
+        if rest:
+            self._pieces.append(rest)
+            self._pieces_size += len(rest)
+        if self._pieces_size + self._data_size > LONGEST_LINE:
+            raise ServiceError(Kind.UPSTREAM_ERROR, "Groq sent an event that is too long")
         return self._taken()
 
     def ending(self) -> Ending:
@@ -105,40 +108,34 @@ class Chunks:
         if line.endswith(b"\r"):
             line = line[:-1]
         if line.startswith(b"data:"):
-            value = line[5:].removeprefix(b" ")
-            self._data.append(value)
-            self._count(value)
+            self._data.append(line[5:].removeprefix(b" "))
+            self._data_size += len(line) + 1  # whole lines: empty values take room as well
         elif not line:
             self._dispatch()
         elif line.startswith(b"event:"):
             self._event = line[6:].strip()
 
-    def _count(self, piece: bytes) -> None:
-        self._pending += len(piece)
-        if self._pending > LONGEST_LINE:
-            raise ServiceError(Kind.UPSTREAM_ERROR, "Groq sent an event that is too long")
-
     def _dispatch(self) -> None:
         data, event = b"\n".join(self._data), self._event
         self._data.clear()
         self._event = b""
-        self._pending = 0
+        self._data_size = 0
         if not data:
             return
         if data.startswith(b"[DONE]"):
             self.done = True
         elif event == b"error":
-            raise ServiceError(Kind.UPSTREAM_ERROR, "Groq broke the answer off with an error")
-        else:
+            raise _broken_off()
+        elif not event or event == b"message":
             self._chunk(data)
 
     def _chunk(self, data: bytes) -> None:
         try:
             chunk = _decode(data)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
-            raise ServiceError(Kind.UPSTREAM_ERROR, "Groq sent what cannot be read") from exc
-        if _says_something(chunk.error) or (chunk.x_groq and _says_something(chunk.x_groq.error)):
-            raise ServiceError(Kind.UPSTREAM_ERROR, "Groq broke the answer off with an error")
+            raise _unreadable() from exc
+        if chunk.error or (chunk.x_groq and chunk.x_groq.error):
+            raise _broken_off()
         for choice in chunk.choices or ():
             if choice.delta:
                 self._add(choice.delta)
@@ -154,9 +151,9 @@ class Chunks:
         if delta.reasoning:
             self._reasoning.append(delta.reasoning)
         if delta.tool_calls:
-            self._tool_calls += delta.tool_calls
+            self._tool_calls += map(_compact, delta.tool_calls)
         if delta.executed_tools:
-            self._executed_tools += delta.executed_tools
+            self._executed_tools += map(_compact, delta.executed_tools)
 
     def _taken(self) -> Delta | None:
         if not (self._content or self._reasoning or self._tool_calls or self._executed_tools):
@@ -177,8 +174,22 @@ class Chunks:
         return delta
 
 
-def _says_something(raw: Raw | None) -> bool:
-    return raw is not None and bytes(raw) not in (b"null", b'""', b"{}", b"false")
+def _compact(raw: Raw) -> Raw:
+    """The same JSON on one line and certainly in UTF-8: it goes into frames as it is."""
+    data = bytes(raw)
+    try:
+        data.decode()
+    except UnicodeDecodeError as exc:
+        raise _unreadable() from exc
+    return Raw(msgspec.json.format(data, indent=-1))
+
+
+def _broken_off() -> ServiceError:
+    return ServiceError(Kind.UPSTREAM_ERROR, "Groq broke the answer off with an error")
+
+
+def _unreadable() -> ServiceError:
+    return ServiceError(Kind.UPSTREAM_ERROR, "Groq sent what cannot be read")
 
 
 def _counted(usage: _Usage) -> Usage:

@@ -1,8 +1,8 @@
 """How are conversations kept in SQLite? Every change is one statement, so one transaction.
 
 A statement that was handed to the connection's thread runs whole or not at all, whatever becomes
-of the caller. Changes take turns on one connection; reads have another, so they see no change
-half done (WAL) and wait for none.
+of the caller. Changes take turns on one connection. Reads have others, so they see no change half
+done (WAL) and wait for none; and lists have their own, since a search may take seconds.
 """
 
 import asyncio
@@ -98,6 +98,7 @@ class SqliteStore:
         self._opened = AsyncExitStack()
         self._writer: aiosqlite.Connection | None = None
         self._reader: aiosqlite.Connection | None = None
+        self._lister: aiosqlite.Connection | None = None
 
     async def open(self) -> None:
         if self._writer:
@@ -110,24 +111,27 @@ class SqliteStore:
                 await migrate(writer, MIGRATIONS)
                 await writer.executescript(_WRITING + COMMANDS)
                 await writer.execute(SETTLE)
-                reader = await opening.enter_async_context(self._connect())
-                reader.row_factory = sqlite3.Row
-                await reader.executescript(_READING)
+                reader, lister = [
+                    await opening.enter_async_context(self._connect()) for _ in range(2)
+                ]
+                for connection in (reader, lister):
+                    connection.row_factory = sqlite3.Row
+                    await connection.executescript(_READING)
                 self._opened = opening.pop_all()
-            self._writer, self._reader = writer, reader
+            self._writer, self._reader, self._lister = writer, reader, lister
 
     async def close(self) -> None:
         async with self._turn:  # after all changes that were asked for before
-            self._writer = self._reader = None
+            self._writer = self._reader = self._lister = None
             opened, self._opened = self._opened, AsyncExitStack()
             with _failures():
                 await opened.aclose()
 
     async def ping(self) -> None:
-        await self._read(_PING)
+        await _read(self._reader, _PING)
 
     async def get(self, conversation_id: str) -> Conversation | None:
-        rows = await self._read(_GET, [conversation_id])
+        rows = await _read(self._reader, _GET, [conversation_id])
         if not rows:
             return None
         first = rows[0]
@@ -154,7 +158,7 @@ class SqliteStore:
         await self._insert(_END, [(updated_at, *_row(answer))])
 
     async def page(self, limit: int, after: Position | None, words: Sequence[str]) -> Page:
-        rows = await self._read(*page_query(limit + 1, after, words))
+        rows = await _read(self._lister, *page_query(limit + 1, after, words))
         return Page(tuple(Summary(*row) for row in rows[:limit]), last=len(rows) <= limit)
 
     async def change(
@@ -166,15 +170,11 @@ class SqliteStore:
         return await self._write(_DELETE, [conversation_id]) > 0
 
     async def count(self) -> int:
-        [(count,)] = await self._read(_COUNT)
+        [(count,)] = await _read(self._reader, _COUNT)
         return int(count)
 
     def _connect(self) -> aiosqlite.Connection:
         return aiosqlite.connect(self._path, timeout=self._busy_seconds, isolation_level=None)
-
-    async def _read(self, query: str, parameters: Sequence[object] = ()) -> list[sqlite3.Row]:
-        with _failures():
-            return list(await _opened(self._reader).execute_fetchall(query, parameters))
 
     async def _insert(self, insert: str, rows: Sequence[tuple[object, ...]]) -> None:
         """Hand rows to one of the schema's commands, all in one statement."""
@@ -192,6 +192,13 @@ class SqliteStore:
                 return (await _opened(self._writer).execute(statement, parameters)).rowcount
             finally:
                 self._turn.release()
+
+
+async def _read(
+    connection: aiosqlite.Connection | None, query: str, parameters: Sequence[object] = ()
+) -> list[sqlite3.Row]:
+    with _failures():
+        return list(await _opened(connection).execute_fetchall(query, parameters))
 
 
 async def migrate(connection: aiosqlite.Connection, migrations: Sequence[str]) -> None:

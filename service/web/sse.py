@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 
 from aiohttp import hdrs, web
 from aiohttp_sse import EventSourceResponse
@@ -14,8 +15,8 @@ from service.web.wire import KEEP_ALIVE, sse_frames
 NEVER_SECONDS = 1e9
 """The library's ping does not fit the contract; ours comes from the one task that writes."""
 
-NEVER_WAITS = 16 * 1024
-"""Bytes that a transport with nothing in its buffer takes at once: no deadline is needed."""
+AT_ONCE = 16 * 1024
+"""Bytes that a transport with an empty buffer takes without waiting."""
 
 
 async def follow(
@@ -35,8 +36,9 @@ async def follow(
     assert transport  # else preparing had failed
     async with response:
         try:
-            reader = _Reader(response, transport, run, settings.send_timeout_seconds)
-            await reader.read(after, settings.keepalive_seconds)
+            await _Reader(response, transport, run, after).read(
+                settings.keepalive_seconds, settings.send_timeout_seconds
+            )
         except ConnectionResetError:
             pass  # the reader has gone; it can come back
         except TimeoutError:
@@ -52,50 +54,66 @@ class _Reader:
         response: EventSourceResponse,
         transport: asyncio.WriteTransport,
         run: Run,
-        timeout_seconds: float,
+        after: int,
     ) -> None:
         self._response = response
         self._transport = transport
         self._run = run
-        self._timeout_seconds = timeout_seconds
+        self._run_id = run.run_id.encode()
+        self._after = after
+        self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[None] | None = None
         self._silent = False
+        self._silence: Silence
 
-    async def read(self, after: int, keepalive_seconds: float) -> None:
+    async def read(self, keepalive_seconds: float, timeout_seconds: float) -> None:
         """Write to the end; raises `TimeoutError` where a write is not taken in time."""
-        run, run_id = self._run, self._run.run_id.encode()
-        silence = Silence(keepalive_seconds, self._break_silence)
+        run = self._run
+        self._silence = Silence(keepalive_seconds, self._break_silence)
         try:
-            while True:
-                if payloads := run.after(after):
-                    await self._write(sse_frames(run_id, after + 1, payloads))
-                    after += len(payloads)
-                    silence.touch()
-                elif run.done:
-                    break
-                elif self._silent:
-                    await self._write(KEEP_ALIVE)
-                else:
-                    await self._news()
+            with run.following(self._on_news):
+                while True:
+                    if payloads := run.after(self._after):
+                        frames = sse_frames(self._run_id, self._after + 1, payloads)
+                        await self._write(frames, timeout_seconds)
+                        self._after += len(payloads)
+                    elif run.done:
+                        break
+                    elif self._silent:
+                        self._silent = False
+                        await self._write(KEEP_ALIVE, timeout_seconds)
+                    else:
+                        self._waiter = self._loop.create_future()
+                        await self._waiter
         finally:
-            silence.stop()
-        async with asyncio.timeout(self._timeout_seconds):
+            self._silence.stop()
+        async with asyncio.timeout(timeout_seconds):
             await self._response.write_eof()
 
-    async def _write(self, data: bytes) -> None:
-        self._silent = False
-        if len(data) < NEVER_WAITS and not self._transport.get_write_buffer_size():
+    async def _write(self, data: bytes, timeout_seconds: float) -> None:
+        async with asyncio.timeout(timeout_seconds):
             await self._response.write(data)
-            return
-        async with asyncio.timeout(self._timeout_seconds):
-            await self._response.write(data)
+        self._silence.touch()
 
-    async def _news(self) -> None:
-        self._waiter = waiter = self._run.news()
+    def _on_news(self) -> None:
+        """Write at once where that cannot wait, which spares a turn of the loop; else wake up."""
+        waiter = self._waiter
+        if waiter is None or waiter.done():
+            return  # under way, and will see it
+        payloads = self._run.after(self._after)
+        frames = sse_frames(self._run_id, self._after + 1, payloads)
+        if self._run.done or len(frames) > AT_ONCE or self._transport.get_write_buffer_size():
+            waiter.set_result(None)
+            return
         try:
-            await waiter
-        finally:
-            self._run.forget(waiter)
+            # It would await room in the buffer only, and there is room.
+            with suppress(StopIteration):
+                self._response.write(frames).send(None)
+        except Exception:  # noqa: BLE001  # the task meets it again, where it can be told
+            waiter.set_result(None)
+        else:
+            self._after += len(payloads)
+            self._silence.touch()
 
     def _break_silence(self) -> None:
         self._silent = True

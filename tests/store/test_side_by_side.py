@@ -144,7 +144,7 @@ async def compare_stores(calls: Sequence[Call]) -> None:
             await compare(calls, stores)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(conversations())
 def test_all_stores_answer_alike(calls: list[Call]) -> None:
     asyncio.run(compare_stores(calls))
