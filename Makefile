@@ -8,13 +8,14 @@ PIP      = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # What counts as a key in .env, as python-dotenv reads it: a value that is there and not empty.
 KEY_LINE = ^[[:space:]]*(export[[:space:]]+)?GROQ_API_KEY(_FILE)?[[:space:]]*=[[:space:]]*["'\'']?[^"'\''\#[:space:]]
 
-.PHONY: help run test check format clean
+.PHONY: help run test check format bench clean
 
 help:
 	@echo "make run     serve on port 8000; with Groq when GROQ_API_KEY is set or in .env, else simulated"
 	@echo "make test    install what the tests need, and run them all"
 	@echo "make check   format, lint, types, tests: what CI runs"
 	@echo "make format  format the code, and mend what the linter can mend"
+	@echo "make bench   measure the service beside its peers, for half an hour; see benchmarks/README.md"
 	@echo "make clean   remove everything that make has made (never data/ or .env)"
 
 run: .venv/.run
@@ -44,6 +45,9 @@ format: .venv/.dev
 	$(BIN)/ruff format $(CHECKED)
 	$(BIN)/ruff check --fix $(CHECKED)
 
+bench: .venv/.run build/bench/.peers
+	$(BIN)/python -m benchmarks.measure $(ARGS)
+
 clean:
 	rm -rf .venv build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find $(CHECKED) -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -63,6 +67,12 @@ clean:
 .venv/.dev: .venv/.test
 	@echo "Installing the linter and the type checker into .venv …"
 	@$(PIP) -e '.[dev]'
+	@touch $@
+
+build/bench/.peers: benchmarks/peers/requirements.txt .venv/.made
+	@echo "Installing the benchmark's peers into build/bench/venv …"
+	@$(BIN)/python -m venv --clear build/bench/venv
+	@build/bench/venv/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
 
 .venv/.made:

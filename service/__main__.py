@@ -10,7 +10,6 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from os import environ
 
-import groq
 import structlog
 import uuid_utils
 import uvloop
@@ -26,7 +25,7 @@ from service.core.conversations import Conversations
 from service.core.generation import GenerationLimits, Generator
 from service.core.plan import Stamps
 from service.core.runs import RunLimits, Runs
-from service.groq.client import make_client
+from service.groq.client import Client, make_client
 from service.groq.listing import Listing
 from service.groq.model import GroqModel, UpstreamLimits
 from service.observability.logs import configure_logs
@@ -62,7 +61,7 @@ def now() -> str:
 
 
 def compose(
-    settings: Settings, catalogue: Catalogue, client: groq.AsyncGroq, *, simulated: bool
+    settings: Settings, catalogue: Catalogue, client: Client, *, simulated: bool
 ) -> Service:
     """Join settings, store, Groq and the web."""
     observer = LogObserver()
@@ -206,9 +205,12 @@ async def serve_simulator(catalogue: Catalogue, port: int, speed: float) -> None
 
 
 def _environment() -> Mapping[str, str]:
-    """Variables of the process before those of `.env` in the working directory."""
-    from_file = {name: value or "" for name, value in dotenv_values(".env").items()}
-    return from_file | dict(environ)
+    """Variables of the process before those of `.env` in the working directory; none empty."""
+    variables = {
+        **dotenv_values(".env"),
+        **{name: value for name, value in environ.items() if value},
+    }
+    return {name: value for name, value in variables.items() if value}
 
 
 def _arguments() -> argparse.Namespace:

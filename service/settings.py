@@ -51,7 +51,11 @@ def _integer(low: int, high: int | None = None) -> Callable[[str], int]:
     allowed = f"a whole number from {low} to {high}" if high else f"a whole number of {low} or more"
 
     def convert(given: str) -> int:
-        if not re.fullmatch(r"\d{1,18}", given) or int(given) < low or (high and int(given) > high):
+        if (
+            not re.fullmatch("[0-9]{1,18}", given)
+            or int(given) < low
+            or (high and int(given) > high)
+        ):
             raise ValueError(f"must be {allowed}")
         return int(given)
 
@@ -60,7 +64,7 @@ def _integer(low: int, high: int | None = None) -> Callable[[str], int]:
 
 def _seconds(*, zero: bool = False) -> Callable[[str], float]:
     def convert(given: str) -> float:
-        if not re.fullmatch(r"\d{1,9}(\.\d+)?", given) or (float(given) == 0 and not zero):
+        if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", given) or (float(given) == 0 and not zero):
             raise ValueError(f"must be seconds, {'0 or more' if zero else 'more than 0'}")
         return float(given)
 
@@ -83,27 +87,38 @@ def _level(given: str) -> str:
     return given.upper()
 
 
+def _has_host(url: str, *, alone: bool) -> bool:
+    """Whether a URL names a host; `alone`: and nothing behind it."""
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises when it is none
+    except ValueError:
+        return False
+    rest = parts.path or parts.query or parts.fragment
+    return bool(parts.scheme and parts.hostname and not (alone and rest))
+
+
 def _url(given: str) -> str:
-    parts = urlsplit(given)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if not given.lower().startswith(("http://", "https://")) or not _has_host(given, alone=False):
         raise ValueError("must be an http:// or https:// URL")
     return given
 
 
 def _origins(given: str) -> tuple[str, ...]:
     origins = tuple(part.strip() for part in given.split(",") if part.strip())
-    for origin in origins:
-        parts = urlsplit(origin)
-        fits = parts.scheme and parts.netloc and not parts.path and not parts.query
-        if origin != "*" and not fits:
-            raise ValueError("must be origins like https://chat.example.com, or *")
+    if not all(origin == "*" or _has_host(origin, alone=True) for origin in origins):
+        raise ValueError("must be origins like https://chat.example.com, or *")
     return origins
 
 
 def _setting(convert: Callable[[str], T], default: T, help_text: str, *, secret: bool = False) -> T:
     metadata = {"convert": convert, "help": help_text, "secret": secret}
-    made: T = field(default=default, metadata=metadata)
+    made: T = field(default=default, metadata=metadata, repr=_hidden if secret else True)
     return made
+
+
+def _hidden(value: object) -> str:
+    return "None" if value is None else "<secret>"
 
 
 @frozen(kw_only=True)
@@ -197,7 +212,7 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
             if given:
                 values[attribute.name] = attribute.metadata["convert"](given)
         except ValueError as exc:
-            shown = "" if attribute.metadata["secret"] else f", got {given[:60]!r}"
+            shown = f", got {given[:60]!r}" if given and not attribute.metadata["secret"] else ""
             faults.append(f"{name} {exc}{shown}")
         except OSError as exc:
             faults.append(f"{name}_FILE cannot be read: {exc.strerror}")
@@ -208,5 +223,8 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
 
 def _given(environment: Mapping[str, str], name: str) -> str:
     if path := environment.get(f"{name}_FILE", "").strip():
-        return Path(path).read_text(encoding="utf-8").strip()
+        try:
+            return Path(path).read_text(encoding="utf-8").strip()
+        except UnicodeDecodeError:  # which would tell of the content
+            raise ValueError("must be UTF-8 text in its file") from None
     return environment.get(name, "").strip()

@@ -101,7 +101,7 @@ class Chat:
         if run := self.runs.started_by(caller.idempotency_key, mark):
             return run
         self._check_open()
-        request = parse_regenerate(value)
+        request = parse_regenerate(value, self._catalogue, self._unsupported)
 
         async def planning() -> Plan:
             conversation = await self._conversation(conversation_id)
@@ -165,9 +165,10 @@ class Chat:
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         """Open the store, and keep house, for as long as runs may be started."""
+        opened = await self._open_store()
         keepers = [asyncio.create_task(self._sweep_forever())]
         keepers.append(asyncio.create_task(self._generator.checkpoints.write_forever()))
-        if not await self._open_store():
+        if not opened:
             keepers.append(asyncio.create_task(self._reopen_store()))
         try:
             yield

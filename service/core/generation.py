@@ -20,6 +20,8 @@ Planning = Callable[[], Awaitable[Plan]]
 
 FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 0.05, 2.0
 """Between attempts to store an ended answer."""
+LEAST_PATIENCE_SECONDS = 5.0
+"""For storing it, also where `store_patience_seconds` would not do for one attempt."""
 
 DEFECT = Problem(Kind.INTERNAL_ERROR, "the server has a defect; it was logged")
 
@@ -66,11 +68,7 @@ class Generator:
         limit = loop.call_later(self._limits.run_seconds, run.stop, Stop.TOO_LONG)
         await asyncio.wait({generation})
         limit.cancel()
-        try:
-            await self._end(job, self._outcome(run, generation))
-        except Exception as exc:  # noqa: BLE001  # a log without an end would leave its readers waiting for ever
-            self._observer.defect(run, exc)
-            self._end_unbegun(job, DEFECT)
+        self._end(job, await self._kept(job, self._outcome(run, generation)))
         if run.origin.conversation_id is not None:
             self._runs.release(run.origin.conversation_id)
         self._observer.run_ended(run)
@@ -136,22 +134,32 @@ class Generator:
                     Kind.INTERRUPTED, "the server stopped before the answer was done; ask again"
                 )
 
-    async def _end(self, job: "_Job", outcome: Ending | Problem) -> None:
-        """Store the answer whole, then end the log: who sees the end finds the message."""
+    async def _kept(self, job: "_Job", outcome: Ending | Problem) -> Ending | Problem:
+        """Store the answer whole before the log ends: who sees the end finds the message.
+
+        How the run ends, where the answer could not be stored.
+        """
+        run, plan, conversation_id = job.run, job.plan, job.run.origin.conversation_id
+        if run.started is None or plan is None or conversation_id is None:
+            return outcome
+        self.checkpoints.remove(run)
+        try:
+            return await self._keep(conversation_id, _ended_answer(run, plan, outcome)) or outcome
+        except Exception as exc:  # noqa: BLE001  # a log without an end would leave its readers waiting for ever
+            self._observer.defect(run, exc)
+            return DEFECT
+
+    def _end(self, job: "_Job", outcome: Ending | Problem) -> None:
         run, plan = job.run, job.plan
         if run.started is None or plan is None:
             self._end_unbegun(job, outcome)
             return
-        conversation_id = run.origin.conversation_id
-        if conversation_id is not None:
-            self.checkpoints.remove(run)
-            answer = _ended_answer(run, plan, outcome)
-            outcome = await self._keep(conversation_id, answer) or outcome
         run.ended_at = self._stamps.now()
         if isinstance(outcome, Ending):
             run.append(_finished(run, outcome, plan.answer.message_id))
         else:
-            run.fail(outcome, plan.answer.message_id if conversation_id is not None else None)
+            saved = run.origin.conversation_id is not None
+            run.fail(outcome, plan.answer.message_id if saved else None)
         self._runs.ended(run)
 
     def _end_unbegun(self, job: "_Job", outcome: Ending | Problem) -> None:
@@ -174,10 +182,11 @@ class Generator:
 
         The problem, where it could not be stored.
         """
-        failure = Problem(Kind.STORE_UNAVAILABLE, "the answer could not be stored")
+        failure = Problem(Kind.STORE_UNAVAILABLE, "the answer could not be stored", retry_after=1)
         delay = FIRST_DELAY_SECONDS
+        patience = max(self._limits.store_patience_seconds, LEAST_PATIENCE_SECONDS)
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._limits.store_patience_seconds):
+            async with asyncio.timeout(patience):
                 while True:
                     try:
                         await self._store.finish(conversation_id, answer, self._stamps.now())

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from enum import Enum, StrEnum
+from enum import StrEnum
 from typing import TypeVar
 from urllib.parse import quote
 
@@ -93,8 +93,14 @@ class Fitted:
 
 
 def fingerprint(value: object, *scope: str) -> bytes:
-    """The same for the same JSON value, whatever its spacing or the order of its members."""
-    return hashlib.sha256(_canonical([scope, value])).digest()
+    """The same for the same JSON value, whatever its spacing or the order of its members.
+
+    Raises `malformed-json` for a value that could be read, but is too deep to be written.
+    """
+    try:
+        return hashlib.sha256(_canonical([scope, value])).digest()
+    except RecursionError as exc:
+        raise ServiceError(Kind.MALFORMED_JSON, "the body is nested too deeply") from exc
 
 
 def parse_chat(
@@ -109,26 +115,24 @@ def parse_chat(
     members = value if isinstance(value, dict) else {}
     if members.get("parent_message_id") is not None and members.get("conversation_id") is None:
         faults.append(Fault("#/parent_message_id", "needs a conversation_id"))
-    name, given = members.get("model"), members.get("hyperparameters")
-    model = catalogue.find(name) if isinstance(name, str) else None
-    asked = given if isinstance(given, dict) else {}
-    fitted, wrong = fit(asked, model, catalogue, unsupported)
-    faults += [fault.under("/hyperparameters") for fault in wrong]
-    refusal = _refused_model(name, catalogue) if isinstance(name, str) else None
-    if refusal and faults:
-        faults.append(Fault("#/model", refusal.problem.detail))
-    if faults:
-        raise invalid(faults[:MOST_FAULTS])
-    if refusal:
-        raise refusal
+    model, fitted = _checked(members, faults, catalogue, unsupported)
     assert request  # else there were faults
     assert model
     return request, model, fitted
 
 
-def parse_regenerate(value: object) -> RegenerateRequest:
-    """What a client wants different; it is fitted to a model when the old answer is known."""
-    return _parsed(RegenerateRequest, value)
+def parse_regenerate(
+    value: object, catalogue: Catalogue, unsupported: UnsupportedParameters
+) -> RegenerateRequest:
+    """What a client wants different; raises as `parse_chat`.
+
+    Without a `model`, hyperparameters wait for that of the old answer, which judges them.
+    """
+    request, faults = _structured(RegenerateRequest, value)
+    if request is None or request.model is not None:
+        _checked(value if isinstance(value, dict) else {}, faults, catalogue, unsupported)
+    assert request  # else there were faults
+    return request
 
 
 def parse_change(value: object) -> ConversationChange:
@@ -176,6 +180,28 @@ def fit(
         else:
             faults.append(Fault(f"#/{name}", _unsupported(name, model, catalogue)))
     return Fitted(values, tuple(ignored)), faults
+
+
+def _checked(
+    members: Mapping[str, object],
+    found: Sequence[Fault],
+    catalogue: Catalogue,
+    unsupported: UnsupportedParameters,
+) -> tuple[Model | None, Fitted]:
+    """The model and the hyperparameters of a request; raises with the faults found before, too."""
+    name, given = members.get("model"), members.get("hyperparameters")
+    model = catalogue.find(name) if isinstance(name, str) else None
+    asked = given if isinstance(given, dict) else {}
+    fitted, wrong = fit(asked, model, catalogue, unsupported)
+    faults = [*found, *(fault.under("/hyperparameters") for fault in wrong)]
+    refusal = _refused_model(name, catalogue) if isinstance(name, str) else None
+    if refusal and faults:
+        faults.append(Fault("#/model", refusal.problem.detail))
+    if faults:
+        raise invalid(faults[:MOST_FAULTS])
+    if refusal:
+        raise refusal
+    return model, fitted
 
 
 def _unsupported(name: str, model: Model, catalogue: Catalogue) -> str:
@@ -268,10 +294,10 @@ def _exactly(kind: type[T], called: str) -> Callable[[object, object], T]:
     return structure
 
 
-def _enum_hook(value: object, kind: type[Enum]) -> Enum:
+def _enum_hook(value: object, kind: type[StrEnum]) -> StrEnum:
     if isinstance(value, str) and value in {member.value for member in kind}:
         return kind(value)
-    raise _FaultsError([_not_one_of([str(member.value) for member in kind], value)])
+    raise _FaultsError([_not_one_of(list(kind), value)])
 
 
 def _make_converter() -> Converter:
@@ -279,11 +305,10 @@ def _make_converter() -> Converter:
     converter.register_structure_hook_factory(attrs.has, _class_hook)
     converter.register_structure_hook(str, _exactly(str, "a string"))
     converter.register_structure_hook(bool, _exactly(bool, "true or false"))
+    # For the class, not by a function: the hook of `str` would go before it.
+    converter.register_structure_hook(StrEnum, _enum_hook)
     mapping = _exactly(dict, "an object")
     converter.register_structure_hook_func(lambda kind: kind == Hyperparameters, mapping)
-    converter.register_structure_hook_func(
-        lambda kind: isinstance(kind, type) and issubclass(kind, Enum), _enum_hook
-    )
     return converter
 
 

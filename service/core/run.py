@@ -38,7 +38,7 @@ class Stage(IntEnum):
     PREPARED = 1
     """Whatever this service can refuse was not refused; Groq is being asked."""
     ANSWERED = 2
-    """The log has begun, or Groq refused."""
+    """Groq has accepted: the log has begun."""
 
 
 class RunStatus(StrEnum):
@@ -137,7 +137,7 @@ class Run:
         self.size = 0
         """Bytes of the log, roughly as they lie in memory."""
         self._log: list[bytes] = []
-        self._followers: set[Callable[[], None]] = set()
+        self._followers: tuple[Callable[[], None], ...] = ()
         self._readers = 0
         self._grace_seconds = grace_seconds
         self._grace: asyncio.TimerHandle | None = None
@@ -202,29 +202,31 @@ class Run:
         payload = encode(event)
         self._log.append(payload)
         self.size += len(payload) + FRAME_OVERHEAD
-        match event:
-            case Delta(content=content, reasoning=reasoning):
-                self._add(content, reasoning if reasoning is not UNSET else "")
-            case Started():
-                self.started = event
-            case Finished() | Failed():
-                self.ending = event
-                self._end_grace()
-        self.stage = Stage.ANSWERED
-        self._wake()
+        if isinstance(event, Delta):
+            if self.first_text_at is None:
+                self.first_text_at = asyncio.get_running_loop().time()
+            if event.content:
+                self.content.add(event.content)
+            if event.reasoning is not UNSET:
+                self.reasoning.add(event.reasoning)
+        else:
+            self._mark(event)
+        for wake in self._followers:
+            wake()
 
-    def _add(self, content: str, reasoning: str) -> None:
-        if self.first_text_at is None and (content or reasoning):
-            self.first_text_at = asyncio.get_running_loop().time()
-        if content:
-            self.content.add(content)
-        if reasoning:
-            self.reasoning.add(reasoning)
+    def _mark(self, event: Started | Finished | Failed) -> None:
+        if isinstance(event, Started):
+            self.stage = Stage.ANSWERED
+            self.started = event
+        else:
+            self.ending = event
+            self._end_grace()
 
     def prepared(self) -> None:
         """Nothing more is refused here; what follows is Groq's."""
         self.stage = Stage.PREPARED
-        self._wake()
+        for wake in self._followers:
+            wake()
 
     def fail(self, problem: Problem, message_id: str | None) -> None:
         """End the log with a problem; before `started` it is a refusal."""
@@ -287,20 +289,16 @@ class Run:
     @contextmanager
     def following(self, wake: Callable[[], None]) -> Iterator[None]:
         """Have `wake` called, from within the writer's step, when something happened."""
-        self._followers.add(wake)
+        self._followers = (*self._followers, wake)
         try:
             yield
         finally:
-            self._followers.discard(wake)
-
-    def _wake(self) -> None:
-        for wake in tuple(self._followers):
-            wake()
+            self._followers = tuple(w for w in self._followers if w is not wake)
 
     async def reached(self, stage: Stage) -> None:
-        """Wait until the run has come so far; raises what it was refused with."""
-        await self._until(lambda: self.stage >= stage)
-        if self.failure and not self.started:
+        """Wait until the run has come so far, or has ended; raises what it was refused with."""
+        await self._until(lambda: self.stage >= stage or self.done)
+        if self.failure and self.stage < stage:
             raise ServiceError.of(self.failure)
 
     async def wait_done(self) -> None:

@@ -14,19 +14,20 @@ class Silence:
         self._seconds = seconds
         self._then = then
         self._loop = asyncio.get_running_loop()
-        self._last = self._loop.time()
+        self._now = self._loop.time
+        self._last = self._now()
         self._timer = self._loop.call_later(seconds, self._fire)
 
     def touch(self) -> None:
         """Something happened."""
-        self._last = self._loop.time()
+        self._last = self._now()
 
     def stop(self) -> None:
         """Never call again."""
         self._timer.cancel()
 
     def _fire(self) -> None:
-        now = self._loop.time()
+        now = self._now()
         silent = now - self._last >= self._seconds
         if silent:
             self._last = now

@@ -8,8 +8,10 @@ from service.core.conversation import FinishReason, Usage
 from service.core.errors import Kind, ServiceError
 from service.core.events import Delta, Ending
 
-LONGEST_LINE = 8 * 1024 * 1024
-"""Bytes of one line, or of one event, beyond which a stream is taken for broken."""
+LONGEST_EVENT = 8 * 1024 * 1024
+"""Bytes of one event beyond which a stream is taken for broken."""
+BROKEN_OFF = "Groq broke the answer off with an error"
+UNREADABLE = "Groq sent what cannot be read"
 
 _FINISH_REASONS = {reason.value: reason for reason in FinishReason}
 
@@ -65,12 +67,11 @@ class Chunks:
 
     def __init__(self) -> None:
         self.done = False
-        """Whether `[DONE]` was seen; what follows it does not count."""
+        """Whether `[DONE]` or a failure was seen; what follows does not count."""
         self._pieces: list[bytes] = []
-        self._pieces_size = 0
-        self._data: list[bytes] = []
-        self._data_size = 0
-        self._event = b""
+        self._size = 0
+        self._held_back = b""
+        self._failure: str | None = None
         self._finish_reason: FinishReason | None = None
         self._usage: _Usage | None = None
         self._content: list[str] = []
@@ -79,97 +80,112 @@ class Chunks:
         self._executed_tools: list[Raw] = []
 
     def feed(self, data: bytes) -> Delta | None:
-        """What the events that `data` completes add, as one delta.
-
-        Raises `ServiceError(UPSTREAM_ERROR)` when the stream reports an error or cannot be read.
-        """
-        *lines, rest = data.split(b"\n")
-        if lines and self._pieces:
-            lines[0] = b"".join((*self._pieces, lines[0]))
-            self._pieces.clear()
-            self._pieces_size = 0
-        for line in lines:
-            self._line(line)
-            if self.done:
-                return self._taken()
+        """What the events that `data` completes add, as one delta, up to the end or a failure."""
+        if b"\r" in data or self._held_back:
+            data = self._without_cr(data)
+        pieces = self._pieces
+        if pieces and pieces[-1][-1:] == b"\n" == data[:1]:
+            data = pieces.pop() + data  # the end of an event, cut in two
+        whole, end, rest = data.rpartition(b"\n\n")
+        if end:
+            # A byte is joined once: when the event that it belongs to is complete.
+            whole = b"".join((*pieces, whole)) if pieces else whole
+            pieces.clear()
+            self._size = 0
+            for event in whole.split(b"\n\n"):
+                if event.startswith(b"data: {") and b"\n" not in event:
+                    self._chunk(event[6:])
+                else:
+                    self._event(event)
+                if self.done:
+                    return self._taken()
         if rest:
-            self._pieces.append(rest)
-            self._pieces_size += len(rest)
-        if self._pieces_size + self._data_size > LONGEST_LINE:
-            raise ServiceError(Kind.UPSTREAM_ERROR, "Groq sent an event that is too long")
+            pieces.append(rest)
+            self._size += len(rest)
+            if self._size > LONGEST_EVENT:
+                self._fail("Groq sent an event that is too long")
         return self._taken()
 
     def ending(self) -> Ending:
-        """How the answer ended, once `done`."""
+        """How the answer ended, once `done`.
+
+        Raises `ServiceError(UPSTREAM_ERROR)` where the stream told of an error or was unreadable.
+        """
+        if self._failure:
+            raise ServiceError(Kind.UPSTREAM_ERROR, self._failure)
         usage = self._usage
         return Ending(self._finish_reason or FinishReason.STOP, _counted(usage) if usage else None)
 
-    def _line(self, line: bytes) -> None:
-        if line.endswith(b"\r"):
-            line = line[:-1]
-        if line.startswith(b"data:"):
-            self._data.append(line[5:].removeprefix(b" "))
-            self._data_size += len(line) + 1  # whole lines: empty values take room as well
-        elif not line:
-            self._dispatch()
-        elif line.startswith(b"event:"):
-            self._event = line[6:].strip()
+    def _without_cr(self, data: bytes) -> bytes:
+        """CRLF as LF; a CR at the end waits for what follows it."""
+        data = self._held_back + data
+        self._held_back = b"\r" if data.endswith(b"\r") else b""
+        return data[: len(data) - len(self._held_back)].replace(b"\r\n", b"\n")
 
-    def _dispatch(self) -> None:
-        data, event = b"\n".join(self._data), self._event
-        self._data.clear()
-        self._event = b""
-        self._data_size = 0
-        if not data:
-            return
+    def _event(self, event: bytes) -> None:
+        """An event that is not just one line of JSON."""
+        values, name = [], b""
+        for line in event.split(b"\n"):
+            if line.startswith(b"data:"):
+                values.append(line[5:].removeprefix(b" "))
+            elif line.startswith(b"event:"):
+                name = line[6:].strip()
+        data = b"\n".join(values)
         if data.startswith(b"[DONE]"):
             self.done = True
-        elif event == b"error":
-            raise _broken_off()
-        elif not event or event == b"message":
+        elif data and name == b"error":
+            self._fail(BROKEN_OFF)
+        elif data and name in (b"", b"message"):
             self._chunk(data)
 
     def _chunk(self, data: bytes) -> None:
         try:
             chunk = _decode(data)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as exc:
-            raise _unreadable() from exc
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            self._fail(UNREADABLE)
+            return
         if chunk.error or (chunk.x_groq and chunk.x_groq.error):
-            raise _broken_off()
+            self._fail(BROKEN_OFF)
+            return
         for choice in chunk.choices or ():
-            if choice.delta:
-                self._add(choice.delta)
+            if delta := choice.delta:
+                if delta.content:
+                    self._content.append(delta.content)
+                if delta.reasoning:
+                    self._reasoning.append(delta.reasoning)
+                if delta.tool_calls or delta.executed_tools:
+                    self._tools(delta)
             if choice.finish_reason:
                 reason = _FINISH_REASONS.get(choice.finish_reason, FinishReason.STOP)
                 self._finish_reason = reason
         # Stated up to three times, each time in full.
-        self._usage = chunk.usage or (chunk.x_groq and chunk.x_groq.usage) or self._usage
+        if usage := chunk.usage or (chunk.x_groq and chunk.x_groq.usage):
+            self._usage = usage
 
-    def _add(self, delta: _Delta) -> None:
-        if delta.content:
-            self._content.append(delta.content)
-        if delta.reasoning:
-            self._reasoning.append(delta.reasoning)
-        if delta.tool_calls:
-            self._tool_calls += map(_compact, delta.tool_calls)
-        if delta.executed_tools:
-            self._executed_tools += map(_compact, delta.executed_tools)
+    def _tools(self, delta: _Delta) -> None:
+        try:
+            self._tool_calls += map(_compact, delta.tool_calls or ())
+            self._executed_tools += map(_compact, delta.executed_tools or ())
+        except UnicodeDecodeError:
+            self._fail(UNREADABLE)
+
+    def _fail(self, detail: str) -> None:
+        """A state and no exception, so that what came in the same read before it is not lost."""
+        self._failure = detail
+        self.done = True
 
     def _taken(self) -> Delta | None:
-        if not (self._content or self._reasoning or self._tool_calls or self._executed_tools):
-            return None
+        content = "".join(self._content)
+        self._content.clear()
+        if not (self._reasoning or self._tool_calls or self._executed_tools):
+            return Delta(content) if content else None
         delta = Delta(
-            content="".join(self._content),
+            content=content,
             reasoning="".join(self._reasoning) if self._reasoning else UNSET,
             tool_calls=tuple(self._tool_calls) or UNSET,
             executed_tools=tuple(self._executed_tools) or UNSET,
         )
-        for gathered in (
-            self._content,
-            self._reasoning,
-            self._tool_calls,
-            self._executed_tools,
-        ):
+        for gathered in (self._reasoning, self._tool_calls, self._executed_tools):
             gathered.clear()
         return delta
 
@@ -177,19 +193,8 @@ class Chunks:
 def _compact(raw: Raw) -> Raw:
     """The same JSON on one line and certainly in UTF-8: it goes into frames as it is."""
     data = bytes(raw)
-    try:
-        data.decode()
-    except UnicodeDecodeError as exc:
-        raise _unreadable() from exc
+    data.decode()
     return Raw(msgspec.json.format(data, indent=-1))
-
-
-def _broken_off() -> ServiceError:
-    return ServiceError(Kind.UPSTREAM_ERROR, "Groq broke the answer off with an error")
-
-
-def _unreadable() -> ServiceError:
-    return ServiceError(Kind.UPSTREAM_ERROR, "Groq sent what cannot be read")
 
 
 def _counted(usage: _Usage) -> Usage:

@@ -3,6 +3,8 @@
 import groq
 import httpx
 
+Client = groq.AsyncGroq
+
 KEEPALIVE_SECONDS = 60
 """How long an idle connection stays open: a new one costs a TLS handshake."""
 SPARE_CONNECTIONS = 8
@@ -11,8 +13,10 @@ SPARE_CONNECTIONS = 8
 
 def make_client(
     api_key: str, base_url: str, *, connections: int, connect_timeout_seconds: float
-) -> groq.AsyncGroq:
+) -> Client:
     """A client on the aiohttp transport that never retries by itself: the policy is ours.
+
+    Nor does it follow redirects: Groq sends none, and prompts go nowhere else.
 
     `base_url` is the host; the SDK appends `/openai/v1/…`, so a trailing `/openai/v1` is cut.
     Reading has no time limit here; who reads has the deadline.
@@ -29,5 +33,17 @@ def make_client(
         base_url=base_url.rstrip("/").removesuffix("/openai/v1"),
         timeout=timeout,
         max_retries=0,
-        http_client=groq.DefaultAioHttpClient(timeout=timeout, limits=limits),
+        http_client=groq.DefaultAioHttpClient(
+            timeout=timeout,
+            limits=limits,
+            follow_redirects=False,
+            event_hooks={"response": [_read_refusal]},
+        ),
     )
+
+
+async def _read_refusal(response: httpx.Response) -> None:
+    """Read what the SDK would read later: only here httpx closes a response that breaks off."""
+    if not response.is_success:
+        response.encoding = "utf-8"  # some that a header can name make the SDK stumble
+        await response.aread()

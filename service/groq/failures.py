@@ -56,11 +56,11 @@ def problem_of(error: groq.APIError, model: Model) -> Problem:
         case 429 | 498:
             told = message or "Groq takes no more requests now"
             return Problem(Kind.UPSTREAM_RATE_LIMITED, told, retry_after=retry_after(error) or 1.0)
-        case 400 | 404 | 405 | 409 | 422 | 424:
-            told = message or f"Groq refused the request with status {status}"
-            return Problem(Kind.UPSTREAM_REJECTED, told)
         case 408:
             return Problem(Kind.UPSTREAM_TIMEOUT, "Groq gave up on the request")
+        case _ if error.response.is_client_error:
+            told = message or f"Groq refused the request with status {status}"
+            return Problem(Kind.UPSTREAM_REJECTED, told)
         case _:
             return Problem(Kind.UPSTREAM_ERROR, f"Groq answered with status {status}")
 
@@ -90,7 +90,8 @@ def retry_after(error: groq.APIStatusError) -> float | None:
 
 def scrubbed(message: str) -> str:
     """Groq's words without keys, organisations and request ids, and of a bounded length."""
-    return _SECRET.sub("[…]", message)[:LONGEST_MESSAGE]
+    told = _SECRET.sub("[…]", message)[:LONGEST_MESSAGE]
+    return told.encode(errors="replace").decode()  # half a surrogate pair could not be sent on
 
 
 def _said(error: groq.APIStatusError) -> _Error:

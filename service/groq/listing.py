@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from enum import Enum
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import groq
 import httpx
 import msgspec
-from msgspec import Raw, Struct
+from msgspec import Meta, Raw, Struct
 
 from service.core.catalogue import Catalogue, ListedModel, Pricing, is_chat_model
 from service.core.errors import Kind, ServiceError
@@ -21,6 +21,8 @@ RETRY_SECONDS = 10.0
 PATIENCE_SECONDS = 5.0
 
 _MILLION = 1_000_000
+_UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+_Tokens = Annotated[int, Meta(ge=0, le=2**53)]
 
 
 class Standing(Enum):
@@ -50,8 +52,8 @@ class _Entry(Struct):
     id: str
     active: bool = True
     name: str | None = None
-    context_window: int | None = None
-    max_completion_tokens: int | None = None
+    context_window: _Tokens | None = None
+    max_completion_tokens: _Tokens | None = None
     input_modalities: list[str] | None = None
     output_modalities: list[str] | None = None
     supported_features: list[str] | None = None
@@ -93,7 +95,7 @@ class Listing:
             self._reached = self._reached or read
         except (groq.AuthenticationError, groq.PermissionDeniedError):
             self.standing = Standing.REFUSED
-        except (groq.GroqError, httpx.HTTPError, TimeoutError, msgspec.MsgspecError):
+        except (groq.GroqError, httpx.HTTPError, TimeoutError, *_UNREADABLE):
             self.standing = Standing.UNREACHABLE
         self._observer.models_listed(self.standing.value, len(entries))
 
@@ -121,7 +123,7 @@ def parse_list(body: bytes) -> list[ListedModel]:
     for raw in msgspec.json.decode(body, type=_List).data:
         try:
             entry = msgspec.json.decode(raw, type=_Entry)
-        except msgspec.MsgspecError:
+        except _UNREADABLE:
             continue
         found.append(_listed(entry))
     return found

@@ -2,8 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager, suppress
 from functools import partial
 
 import groq
@@ -58,12 +58,12 @@ class GroqModel:
         """See `service.core.ports.LanguageModel`."""
         deadline = asyncio.timeout(self._limits.first_token_seconds)
         try:
-            async with deadline:
-                response = await self._accepted(prompt, deadline)
-                try:
-                    yield self._parts(response, deadline)
-                finally:
-                    await response.aclose()
+            async with (
+                deadline,
+                aclosing(await self._accepted(prompt, deadline)) as response,
+                aclosing(self._parts(response, deadline)) as parts,
+            ):
+                yield parts
         except TimeoutError as exc:
             if not deadline.expired():
                 raise
@@ -75,7 +75,7 @@ class GroqModel:
         attempt = 0
         while True:
             try:
-                return _checked(await self._post(body))
+                return await _checked(await self._post(body))
             except groq.APIError as exc:
                 wait = retry_delay(exc, attempt, random.random())  # noqa: S311  # jitter
                 if (
@@ -84,8 +84,6 @@ class GroqModel:
                     or self._hopeless(wait, deadline)
                 ):
                     raise ServiceError.of(problem_of(exc, prompt.model)) from exc
-            except httpx.HTTPError as exc:
-                raise ServiceError(Kind.UPSTREAM_ERROR, "the connection to Groq broke") from exc
             attempt += 1
             await asyncio.sleep(wait)
 
@@ -111,15 +109,16 @@ class GroqModel:
 
     async def _parts(
         self, response: httpx.Response, deadline: asyncio.Timeout
-    ) -> AsyncIterator[Delta | Ending]:
+    ) -> AsyncGenerator[Delta | Ending, None]:
         chunks = Chunks()
-        stream = response.aiter_raw()
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        stream = aiter(response.stream)  # `aiter_raw` without its layer around each read
         silence: Silence | None = None
         try:
             async for data in stream:
                 if silence is None:
                     deadline.reschedule(None)
-                    silence = Silence(self._limits.idle_seconds, partial(deadline.reschedule, 0))
+                    silence = Silence(self._limits.idle_seconds, partial(_expire, deadline))
                 silence.touch()
                 if delta := chunks.feed(data):
                     yield delta
@@ -132,8 +131,9 @@ class GroqModel:
                 silence.stop()
         if not chunks.done:
             raise ServiceError(Kind.UPSTREAM_ERROR, "Groq ended the answer before its end")
+        ending = chunks.ending()
         await _drained(stream)
-        yield chunks.ending()
+        yield ending
 
 
 def request_body(prompt: Prompt) -> dict[str, object]:
@@ -158,12 +158,18 @@ def _sent(
     return sent_as or name, value
 
 
-def _checked(response: httpx.Response) -> httpx.Response:
+async def _checked(response: httpx.Response) -> httpx.Response:
     """A stream is what was asked for; anything else with status 200 is no answer of Groq's."""
     kind = response.headers.get("content-type", "text/event-stream")
-    if not kind.startswith("text/event-stream"):
+    if not kind.lower().startswith("text/event-stream"):
+        await response.aclose()
         raise groq.APIConnectionError(message="not a stream", request=response.request)
     return response
+
+
+def _expire(deadline: asyncio.Timeout) -> None:
+    if not deadline.expired():  # else it has, and the reader takes its time to leave
+        deadline.reschedule(0)
 
 
 async def _drained(stream: AsyncIterator[bytes]) -> None:

@@ -24,7 +24,11 @@ async def json_body(request: web.Request) -> dict[str, object]:
             Kind.UNSUPPORTED_MEDIA_TYPE,
             f"Content-Type must be application/json, got {(sent or 'none')[:100]}",
         )
-    return decoded(await request.read())
+    try:
+        data = await request.read()
+    except web.RequestPayloadError as exc:  # such as gzip that is none
+        raise ServiceError(Kind.MALFORMED_JSON, "the body cannot be read") from exc
+    return decoded(data)
 
 
 async def optional_json_body(request: web.Request) -> dict[str, object]:

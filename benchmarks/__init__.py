@@ -1,0 +1,1 @@
+"""What does the service cost, beside its peers? See README.md."""

@@ -1,0 +1,85 @@
+"""How does a bad network look? A TCP proxy that breaks event streams off where a test wants it."""
+
+import asyncio
+from asyncio import StreamReader, StreamWriter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+
+PIECE_BYTES = 61
+"""So few at once that lines and characters come apart."""
+
+STREAM = b"text/event-stream"
+
+
+class Network:
+    """Passes everything on, and breaks the next streams off after so many bytes each.
+
+    They are counted from the content type of a response on, so that 0 is within its headers.
+    Streams after the last cut are whole.
+    """
+
+    def __init__(self, port: int, cuts: Sequence[int]) -> None:
+        self.cuts = list(cuts)
+        """Those that are still to come."""
+        self.url = ""
+        self._port = port
+        self._writers: set[StreamWriter] = set()
+        self._tasks: set[asyncio.Task[object]] = set()
+
+    async def connected(self, reader: StreamReader, writer: StreamWriter) -> None:
+        """Join a client's connection to one of its own."""
+        task = asyncio.current_task()
+        assert task
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self._port)
+        self._writers |= {writer, up_writer}
+        await asyncio.gather(_pass_on(reader, up_writer), self._answer(up_reader, writer))
+        up_writer.close()
+
+    async def close(self) -> None:
+        """Break off what is still connected."""
+        for writer in self._writers:
+            writer.transport.abort()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+
+    async def _answer(self, reader: StreamReader, writer: StreamWriter) -> None:
+        head, left = b"", None
+        with suppress(ConnectionError):
+            while data := await reader.read(PIECE_BYTES):
+                if left is None:
+                    head += data
+                    _, found, rest = head.partition(STREAM)
+                    if found and self.cuts:
+                        left = self.cuts.pop(0) - len(rest) + len(data)
+                if left is not None:
+                    data, left = data[: max(0, left)], left - len(data)
+                writer.write(data)
+                await writer.drain()
+                if left is not None and left <= 0:
+                    break
+        writer.close()
+
+
+async def _pass_on(reader: StreamReader, writer: StreamWriter) -> None:
+    with suppress(ConnectionError):
+        while data := await reader.read(PIECE_BYTES):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
+
+
+@asynccontextmanager
+async def cutting(port: int, cuts: Sequence[int] = ()) -> AsyncIterator[Network]:
+    """A network in front of what listens on that port of loopback."""
+    network = Network(port, cuts)
+    server = await asyncio.start_server(network.connected, "127.0.0.1", 0)
+    host, own_port = server.sockets[0].getsockname()
+    network.url = f"http://{host}:{own_port}"
+    try:
+        yield network
+    finally:
+        server.close()
+        await network.close()
+        await server.wait_closed()
