@@ -160,7 +160,7 @@ class Bench:
         """A job through the gateway, for which the fake Groq is made ready."""
         query = urlencode(attrs.asdict(plan))
         http_get(f"{self._upstream_url}/_plan?{query}")
-        return Job(port=self.port, plan=plan, adapter=self.adapter, seconds=self.options.seconds)
+        return Job(port=self.port, plan=plan, adapter=self.adapter)
 
     def direct_job(self, plan: Plan) -> Job:
         """The same without the gateway."""

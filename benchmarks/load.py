@@ -47,7 +47,7 @@ class Job:
     spread_seconds: float = 0.0
     """The connections start over so long,"""
     once: bool = False
-    """and each asks once."""
+    """and each asks once, however late it is."""
     patience_seconds: float = 10.0
     """Waits so long after the last answer should have ended."""
 
@@ -101,7 +101,8 @@ class Load:
 
     def take(self) -> bool:
         """Whether a connection may ask once more."""
-        if self._stopped or self._asked >= self.job.requests or now() >= self._deadline:
+        late = now() >= self._deadline and not self.job.once
+        if late or self._stopped or self._asked >= self.job.requests:
             return False
         self._asked += 1
         return True

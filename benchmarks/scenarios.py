@@ -55,7 +55,7 @@ class Result:
 
 async def saturated(bench: Bench) -> Result:
     """As many tokens as go, one TCP write each."""
-    measured = await bench.run(bench.job(Plan(tokens=256)))
+    measured = await _flat_out(bench, Plan(tokens=256))
     delivered = measured.delivered
     return Result(
         {
@@ -68,13 +68,13 @@ async def saturated(bench: Bench) -> Result:
 
 async def burst8(bench: Bench) -> Result:
     """As many tokens as go, eight to a TCP write."""
-    measured = await bench.run(bench.job(Plan(tokens=256, burst=8)))
+    measured = await _flat_out(bench, Plan(tokens=256, burst=8))
     return Result({Figure.BURST_CPU: measured.cpu_us_per_token}, [measured])
 
 
 async def short(bench: Bench) -> Result:
     """Answers of one token: what a request costs."""
-    measured = await bench.run(bench.job(Plan(tokens=1)))
+    measured = await _flat_out(bench, Plan(tokens=1))
     delivered = measured.delivered
     return Result(
         {
@@ -201,6 +201,10 @@ async def warm_up(bench: Bench) -> None:
     delivered = (await bench.run_once(job)).delivered
     if delivered.errors:
         raise TargetError(f"{delivered.errors} errors, the first: {delivered.first_error}")
+
+
+async def _flat_out(bench: Bench, plan: Plan) -> Measured:
+    return await bench.run(evolve(bench.job(plan), seconds=bench.options.seconds))
 
 
 async def _paced(bench: Bench, streams: int, *, rate: float, hold_seconds: float) -> Measured:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from aiohttp import ClientResponse
 from attrs import define, field, frozen
 
@@ -19,7 +20,7 @@ Json = dict[str, Any]
 JSON_TYPE = {"Content-Type": "application/json"}
 KEEP_ALIVE = b": keep-alive\n"
 USAGE = usage_data(prompt_tokens=3, completion_tokens=5)
-PATIENCE_SECONDS = 5
+PATIENCE_SECONDS = 10
 
 
 def asked(**members: object) -> Json:
@@ -197,6 +198,13 @@ async def until(reached: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not reached():  # noqa: ASYNC110  # there is nothing to wait on
             await asyncio.sleep(0.002)
+
+
+def later(patch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Let the clock of the loop leap: what was to happen meanwhile happens now."""
+    loop = asyncio.get_running_loop()
+    before = loop.time
+    patch.setattr(loop, "time", lambda: before() + seconds)
 
 
 # Bytes.

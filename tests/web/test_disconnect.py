@@ -1,4 +1,5 @@
 import asyncio
+from contextlib import AbstractAsyncContextManager
 
 import pytest
 from web.outside import (
@@ -12,6 +13,7 @@ from web.outside import (
     contents,
     ended,
     events_of,
+    later,
     listed,
     reading,
     shown,
@@ -25,9 +27,25 @@ from service.simulator import NoResponse, Raw, Refusal, Silence, Text, error_dat
 from support import Running, running, text_of
 
 SHORT = "0.05"
-NEVER = "30"
 LATER = Refusal(503, error_data("later"), {"retry-after": "0.15"})
 """Keeps a run from being accepted for a while."""
+
+
+def patient() -> AbstractAsyncContextManager[Running]:
+    """A service with a grace of 100 s, and deadlines that a leap of the clock leaves alone."""
+    return running(
+        DISCONNECT_GRACE="100",
+        UPSTREAM_IDLE_TIMEOUT="9000",
+        UPSTREAM_FIRST_TOKEN_TIMEOUT="9000",
+        MAX_RUN_DURATION="9000",
+    )
+
+
+async def leap(served: Running, patch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Let time pass, and let happen what it brings."""
+    later(patch, seconds)
+    for _ in range(3):
+        await served.client.get("/health/live")
 
 
 async def left_alone(served: Running, **members: object) -> str:
@@ -91,27 +109,32 @@ async def test_a_saved_run_may_be_cancelled_and_keeps_its_partial_answer() -> No
     assert (answer["content"], answer["status"]) == ("Hel", "partial")
 
 
-async def test_it_is_not_cancelled_before_the_grace_is_over() -> None:
-    held = Held()
-    async with running(DISCONNECT_GRACE=NEVER) as served:
-        served.script.next(held.answer)
-
+async def test_it_is_cancelled_when_the_grace_is_over_and_not_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with patient() as served:
+        served.script.next(Held().answer)
         run_id = await left_alone(served, save_conversation=False)
-        state = await state_of(served, run_id)
-        held.let_go()
+        await until(lambda: connections(served) == 0)
 
-        assert state["status"] == "running"
-        assert (await ended(served, run_id))["status"] == "finished"
+        await leap(served, monkeypatch, 90)
+        before = await state_of(served, run_id)
+        await leap(served, monkeypatch, 11)
+        after = await state_of(served, run_id)
+
+    assert (before["status"], after["status"]) == ("running", "cancelled")
 
 
-async def test_a_reader_that_comes_back_in_time_ends_the_grace() -> None:
+async def test_a_reader_that_comes_back_in_time_ends_the_grace(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     held = Held()
-    async with running(DISCONNECT_GRACE="0.2") as served:
+    async with patient() as served:
         served.script.next(held.answer)
 
         run_id = await left_alone(served, save_conversation=False)
         async with reading(served, run_id, "?after=1") as frames:
-            await asyncio.sleep(0.3)
+            await leap(served, monkeypatch, 200)
             held.let_go()
             rest = [frame async for frame in frames]
 
@@ -119,19 +142,22 @@ async def test_a_reader_that_comes_back_in_time_ends_the_grace() -> None:
     assert rest[-1].data["finish_reason"] == "stop"
 
 
-async def test_the_grace_begins_anew_each_time_the_last_reader_leaves() -> None:
-    async with running(DISCONNECT_GRACE=SHORT) as served:
+async def test_the_grace_begins_anew_each_time_the_last_reader_leaves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with patient() as served:
         served.script.next(Held().answer)
         run_id = await left_alone(served, save_conversation=False)
+        async with reading(served, run_id):
+            await leap(served, monkeypatch, 90)
+        await until(lambda: connections(served) <= 1)
 
-        async with reading(served, run_id) as frames:
-            await anext(frames)
-            await asyncio.sleep(2 * float(SHORT))
-            still = await state_of(served, run_id)
-        await served.script.disconnected(0)
+        await leap(served, monkeypatch, 90)
+        before = await state_of(served, run_id)
+        await leap(served, monkeypatch, 11)
+        after = await state_of(served, run_id)
 
-        assert still["status"] == "running"
-        assert (await ended(served, run_id))["status"] == "cancelled"
+    assert (before["status"], after["status"]) == ("running", "cancelled")
 
 
 async def test_one_reader_that_stays_is_enough() -> None:
@@ -159,15 +185,17 @@ async def test_for_a_run_without_a_reader_the_grace_begins_at_the_202() -> None:
         assert (await ended(served, run_id))["status"] == "cancelled"
 
 
-async def test_a_run_without_a_reader_waits_for_its_first_one() -> None:
-    async with running(DISCONNECT_GRACE="0.3") as served:
-        held = Held()
+async def test_a_run_without_a_reader_waits_for_its_first_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held = Held()
+    async with patient() as served:
         served.script.next(held.answer)
-
         run_id = await start(served, save_conversation=False)
+
+        await leap(served, monkeypatch, 90)
         async with reading(served, run_id) as frames:
-            await anext(frames)
-            await asyncio.sleep(0.4)
+            await leap(served, monkeypatch, 90)
             held.let_go()
             rest = [frame async for frame in frames]
 
@@ -179,7 +207,7 @@ async def test_looking_at_the_state_is_not_reading() -> None:
         served.script.next(Raw([Silence()]))
 
         run_id = await start(served, save_conversation=False)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(10):
             while (await state_of(served, run_id))["status"] == "running":
                 pass
 
@@ -219,17 +247,21 @@ async def test_who_leaves_before_the_beginning_finds_the_answer_later(path: str)
         assert contents(await shown(served, state["conversation_id"])) == ["Hello", "found"]
 
 
-async def test_who_comes_back_before_the_beginning_ends_the_grace() -> None:
-    async with running(DISCONNECT_GRACE="0.1") as served:
-        served.script.next(LATER, LATER, Text("found"))
-
+async def test_who_comes_back_before_the_beginning_ends_the_grace(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with patient() as served:
+        served.script.next(LATER, Text("found"))
         async with wired(served.client) as wire:
             await wire.send(chat_bytes("/api/chat/stream", save_conversation=False))
             run_id = await active_run(served)
-        frames = await events_of(served, run_id)
 
-    assert text_of(frames) == "found"
-    assert frames[-1].data["finish_reason"] == "stop"
+        async with reading(served, run_id) as frames:
+            await leap(served, monkeypatch, 200)
+            rest = [frame async for frame in frames]
+
+    assert text_of(rest) == "found"
+    assert rest[-1].data["finish_reason"] == "stop"
 
 
 async def test_a_refusal_that_nobody_waits_for_leaves_nothing_behind(served: Running) -> None:

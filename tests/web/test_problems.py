@@ -315,7 +315,6 @@ REFUSALS: dict[str, tuple[Any, int, str]] = {
     "for now": (refusal(503), 502, "upstream-error"),
     "in HTML": (Refusal(502, b"<html>"), 502, "upstream-error"),
     "with a cut": (CutBeforeHeaders(), 502, "upstream-error"),
-    "with silence": (NoResponse(), 504, "upstream-timeout"),
     "with no stream": (
         Raw([b"{}"], headers={"Content-Type": "application/json"}),
         502,
@@ -324,9 +323,9 @@ REFUSALS: dict[str, tuple[Any, int, str]] = {
 }
 
 
-def impatient() -> AbstractAsyncContextManager[Running]:
-    """A service that asks Groq once, and not for long."""
-    return running(UPSTREAM_MAX_RETRIES="0", UPSTREAM_FIRST_TOKEN_TIMEOUT="0.2")
+def impatient(**variables: str) -> AbstractAsyncContextManager[Running]:
+    """A service that asks Groq once."""
+    return running(None, groq_url=None, UPSTREAM_MAX_RETRIES="0", **variables)
 
 
 @pytest.mark.parametrize("what", REFUSALS)
@@ -341,6 +340,16 @@ async def test_what_groq_refuses_is_a_status_and_leaves_nothing(what: str) -> No
 
             assert state["error"] == problem
             assert not any(word in json.dumps(problem) for word in ("secret", "Bearer", "gsk_"))
+        assert (await listed(served))["items"] == []
+
+
+async def test_the_silence_of_groq_is_a_status_and_hangs_up() -> None:
+    async with impatient(UPSTREAM_FIRST_TOKEN_TIMEOUT="0.1") as served:
+        served.script.next(NoResponse())
+        async with served.client.post("/api/chat/stream", json=asked()) as response:
+            await problem_of(response, 504, "upstream-timeout")
+        await served.script.disconnected(0)
+
         assert (await listed(served))["items"] == []
 
 

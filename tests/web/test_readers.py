@@ -133,7 +133,7 @@ async def test_stalled_readers_hold_no_copies_of_the_log(served: Running) -> Non
 
 
 async def test_a_stalled_reader_is_dropped_in_time_and_can_resume() -> None:
-    async with running(SEND_TIMEOUT="0.2") as served:
+    async with running(SEND_TIMEOUT="0.5") as served:
         served.script.next(large())
         run_id = await start(served)
         await ended(served, run_id)

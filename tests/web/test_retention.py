@@ -1,7 +1,5 @@
 """How long is an ended run readable, and what is said of it afterwards?"""
 
-import asyncio
-
 import pytest
 from web.outside import (
     Held,
@@ -9,6 +7,7 @@ from web.outside import (
     contents,
     ended,
     events_of,
+    later,
     problem_of,
     reading,
     said,
@@ -33,29 +32,22 @@ async def expired(served: Running, run_id: str, slug: str = "run-expired") -> No
         await problem_of(response, 404, slug)
 
 
-def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    """Let the clock of the loop leap."""
-    loop = asyncio.get_running_loop()
-    before = loop.time
-    monkeypatch.setattr(loop, "time", lambda: before() + seconds)
-
-
 async def test_an_ended_run_is_readable_for_a_while_then_expired_then_unknown(
     served: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_id = await start(served)
     frames = await events_of(served, run_id)
 
-    later(monkeypatch, 298)
+    later(monkeypatch, 290)
     assert await events_of(served, run_id) == frames
 
-    later(monkeypatch, 3)
+    later(monkeypatch, 11)
     await expired(served, run_id)
 
-    later(monkeypatch, HOUR - 10)
+    later(monkeypatch, HOUR - 60)
     await expired(served, run_id)
 
-    later(monkeypatch, 20)
+    later(monkeypatch, 61)
     await expired(served, run_id, "run-not-found")
 
 

@@ -105,7 +105,7 @@ async def test_finished_says_what_was_answered(shared: Running) -> None:
         "cached_tokens": 0,
     }
     timing: Any = last["timing"]
-    assert 0 < timing["time_to_first_token"] <= timing["total_time"] < 5
+    assert 0 < timing["time_to_first_token"] <= timing["total_time"] < 30
     assert last["content_length"] == len("Grüße".encode())
     assert last["content_sha256"] == hashlib.sha256("Grüße".encode()).hexdigest()
 
@@ -351,19 +351,19 @@ FAILURES = {
         502,
     ),
     "nonsense": (Raw([HEL, b"data: {nonsense\n\n"]), "upstream-error", 502),
-    "silence": (Raw([HEL, Silence()]), "upstream-timeout", 504),
 }
 
 
 @pytest.mark.parametrize("how", FAILURES)
-async def test_a_failure_after_started_is_an_event_that_keeps_the_text(how: str) -> None:
+async def test_a_failure_after_started_is_an_event_that_keeps_the_text(
+    shared: Running, how: str
+) -> None:
     answer, slug, status = FAILURES[how]
-    async with running(UPSTREAM_IDLE_TIMEOUT="0.1") as served:
-        served.script.next(answer)
+    shared.script.next(answer)
 
-        async with served.client.post("/api/chat/stream", json=asked()) as response:
-            frames = await all_frames(response)
-        conversation = await shown(served, str(frames[0].data["conversation_id"]))
+    async with shared.client.post("/api/chat/stream", json=asked()) as response:
+        frames = await all_frames(response)
+    conversation = await shown(shared, str(frames[0].data["conversation_id"]))
 
     last = frames[-1].data
     error: Any = last["error"]
@@ -379,6 +379,18 @@ async def test_a_failure_after_started_is_an_event_that_keeps_the_text(how: str)
     assert conversation["messages"][-1]["content"] == "Hel"
 
 
+async def test_silence_after_started_is_a_failure_too() -> None:
+    async with running(UPSTREAM_IDLE_TIMEOUT="0.2") as served:
+        served.script.next(Raw([HEL, Silence()]))
+
+        frames = await streamed(served)
+        await served.script.disconnected(0)
+
+    error: Any = frames[-1].data["error"]
+    assert (error["type"], error["status"]) == ("/problems/upstream-timeout", 504)
+    assert text_of(frames) == "Hel"
+
+
 async def test_a_failed_run_that_is_not_saved_names_no_message(shared: Running) -> None:
     shared.script.next(Raw([HEL, Pause(0.02), Cut()]))
 
@@ -390,7 +402,7 @@ async def test_a_failed_run_that_is_not_saved_names_no_message(shared: Running) 
 
 
 async def test_no_run_lives_too_long() -> None:
-    async with running(MAX_RUN_DURATION="0.1") as served:
+    async with running(MAX_RUN_DURATION="0.4") as served:
         served.script.next(Raw([HEL, Silence()]))
 
         frames = await streamed(served)
