@@ -33,7 +33,8 @@ from service.observability.observer import LogObserver
 from service.settings import LogFormat, Settings, SettingsError, load_settings
 from service.simulator import SimulatedModel, make_simulator, run_simulator
 from service.store.open import open_store
-from service.web.keys import WebSettings
+from service.web.keys import SOCKETS, SocketSettings, WebSettings
+from service.web.sockets import Sockets
 
 LAST_RESPONSES_SECONDS = 2.0
 """For readers that are slow to take the end of what they read when the server stops."""
@@ -100,6 +101,7 @@ def compose(
         conversations=Conversations(store, runs),
         catalogue=catalogue,
         checks={"store": store.ping, "groq": listing.check},
+        sockets=Sockets(settings.max_sockets, settings.max_sockets_per_address),
         settings=_web_settings(settings, store.kind, simulated=simulated),
         lifespans=[listing.following, chat.serving],
     )
@@ -115,6 +117,12 @@ def _web_settings(settings: Settings, store_kind: str, *, simulated: bool) -> We
         max_body_bytes=settings.max_body_bytes,
         keepalive_seconds=settings.keepalive_interval,
         send_timeout_seconds=settings.send_timeout,
+        socket=SocketSettings(
+            runs=settings.socket_max_runs,
+            messages_per_second=settings.socket_messages_per_second,
+            messages_burst=settings.socket_messages_burst,
+            ping_seconds=settings.socket_ping_interval,
+        ),
         new_id=new_id,
     )
 
@@ -146,12 +154,13 @@ async def serve(settings: Settings, catalogue: Catalogue, *, simulate: bool) -> 
         await runner.setup()
         await web.TCPSite(runner, settings.host, settings.port, backlog=BACKLOG).start()
         gc.freeze()  # what is there now stays: no collection looks at it again
-        await _until_stopped(runner, service.chat, settings)
+        await _until_stopped(runner, service, settings)
 
 
-async def _until_stopped(runner: web.AppRunner, chat: Chat, settings: Settings) -> None:
+async def _until_stopped(runner: web.AppRunner, service: Service, settings: Settings) -> None:
     """A first signal drains, a second one interrupts what still runs."""
     first, second = asyncio.Event(), asyncio.Event()
+    chat = service.chat
 
     def on_signal() -> None:
         (second if first.is_set() else first).set()
@@ -163,6 +172,7 @@ async def _until_stopped(runner: web.AppRunner, chat: Chat, settings: Settings) 
     await first.wait()
     log.info("draining", active_runs=chat.runs.active_count, timeout=settings.drain_timeout)
     draining = asyncio.create_task(chat.drain(settings.drain_timeout))
+    service.app[SOCKETS].announce_draining()
     hurry = asyncio.create_task(second.wait())
     await asyncio.wait({draining, hurry}, return_when=asyncio.FIRST_COMPLETED)
     hurry.cancel()

@@ -12,6 +12,7 @@ from service.web import keys
 from service.web.cors import setup_cors
 from service.web.middleware import add_headers, logged, problems
 from service.web.routes import ROUTES
+from service.web.sockets import Sockets
 
 Lifespan = Callable[[], AbstractAsyncContextManager[None]]
 """Something that is open while the application serves."""
@@ -23,6 +24,7 @@ def make_app(
     conversations: Conversations,
     catalogue: Catalogue,
     checks: Mapping[str, keys.Check],
+    sockets: Sockets,
     settings: keys.WebSettings,
     lifespans: Sequence[Lifespan],
 ) -> web.Application:
@@ -33,12 +35,18 @@ def make_app(
     app[keys.CATALOGUE] = catalogue
     app[keys.CHECKS] = checks
     app[keys.SETTINGS] = settings
+    app[keys.SOCKETS] = sockets
     app.add_routes(ROUTES)
     app.on_response_prepare.append(add_headers)
     setup_cors(app)
+    app.on_shutdown.append(_close_sockets)
     for lifespan in lifespans:
         app.cleanup_ctx.append(_entered(lifespan))
     return app
+
+
+async def _close_sockets(app: web.Application) -> None:
+    await app[keys.SOCKETS].close()
 
 
 def _entered(

@@ -176,6 +176,18 @@ class Settings:
     )
     max_active_runs: int = _setting(_integer(1), 1000, "runs at once")
     max_body_bytes: int = _setting(_integer(1024), 1_048_576, "bytes of a request's body")
+    max_sockets: int = _setting(_integer(1), 20_000, "WebSockets at once")
+    max_sockets_per_address: int = _setting(
+        _integer(1), 10_000, "WebSockets at once from one address; a proxy counts as one"
+    )
+    socket_max_runs: int = _setting(_integer(1), 16, "runs that one WebSocket reads at once")
+    socket_messages_per_second: int = _setting(
+        _integer(1), 20, "messages that one WebSocket may send a second, in the long run"
+    )
+    socket_messages_burst: int = _setting(_integer(1), 40, "messages that it may send at once")
+    socket_ping_interval: float = _setting(
+        _seconds(), 20.0, "seconds between pings; who is silent for two of them is dropped"
+    )
     upstream_connect_timeout: float = _setting(_seconds(), 5.0, "seconds to connect to Groq")
     upstream_first_token_timeout: float = _setting(
         _seconds(), 60.0, "seconds from the request to the first byte of Groq's answer, in all"

@@ -82,6 +82,14 @@ class ServiceError(Exception):
         super().__init__(detail)
         self.problem = Problem(kind, detail, tuple(faults), retry_after)
 
+    def under(self, prefix: str) -> "ServiceError":
+        """The same failure, seen from the value that holds what was at fault."""
+        faults = [fault.under(prefix) for fault in self.problem.faults]
+        problem = self.problem
+        return ServiceError(
+            problem.kind, problem.detail, faults=faults, retry_after=problem.retry_after
+        )
+
     @classmethod
     def of(cls, problem: Problem) -> "ServiceError":
         """A fresh exception for a known problem: one instance is never raised by two tasks."""

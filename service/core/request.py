@@ -25,6 +25,9 @@ LONGEST_TITLE = 200
 LONGEST_ECHO = 60
 """Characters of a value that an error repeats."""
 
+JsonObject = Mapping[str, object]
+"""A JSON object that is looked into later."""
+
 T = TypeVar("T")
 _canonical = Encoder(order="sorted").encode
 
@@ -137,7 +140,7 @@ def parse_regenerate(
 
 def parse_change(value: object) -> ConversationChange:
     """A change of a conversation: a title, an active message, or both."""
-    change = _parsed(ConversationChange, value)
+    change = parse_as(ConversationChange, value)
     if change.title is None and change.active_message_id is None:
         raise invalid([Fault("#", "must hold title, active_message_id, or both")])
     return change
@@ -244,7 +247,8 @@ def _structured(cls: type[T], value: object) -> tuple[T | None, list[Fault]]:
         return None, exc.faults
 
 
-def _parsed(cls: type[T], value: object) -> T:
+def parse_as(cls: type[T], value: object) -> T:
+    """A JSON value as an attrs class; raises `validation-error` with every fault."""
     result, faults = _structured(cls, value)
     if result is None:
         raise invalid(faults[:MOST_FAULTS])
@@ -304,11 +308,14 @@ def _make_converter() -> Converter:
     converter = Converter()
     converter.register_structure_hook_factory(attrs.has, _class_hook)
     converter.register_structure_hook(str, _exactly(str, "a string"))
+    converter.register_structure_hook(int, _exactly(int, "an integer"))
     converter.register_structure_hook(bool, _exactly(bool, "true or false"))
     # For the class, not by a function: the hook of `str` would go before it.
     converter.register_structure_hook(StrEnum, _enum_hook)
     mapping = _exactly(dict, "an object")
-    converter.register_structure_hook_func(lambda kind: kind == Hyperparameters, mapping)
+    converter.register_structure_hook_func(
+        lambda kind: kind in (Hyperparameters, JsonObject), mapping
+    )
     return converter
 
 

@@ -8,9 +8,20 @@ from attrs import frozen
 from service.core.catalogue import Catalogue
 from service.core.chat import Chat
 from service.core.conversations import Conversations
+from service.web.sockets import Sockets
 
 Check = Callable[[], Awaitable[None]]
 """Raises `ServiceError` where a part that the service needs is down."""
+
+
+@frozen
+class SocketSettings:
+    """What one WebSocket may do, and how many there may be."""
+
+    runs: int
+    messages_per_second: float
+    messages_burst: int
+    ping_seconds: float
 
 
 @frozen
@@ -24,6 +35,7 @@ class WebSettings:
     max_body_bytes: int
     keepalive_seconds: float
     send_timeout_seconds: float
+    socket: SocketSettings
     new_id: Callable[[], str]
 
 
@@ -32,6 +44,7 @@ CONVERSATIONS = web.AppKey("conversations", Conversations)
 CATALOGUE = web.AppKey("catalogue", Catalogue)
 CHECKS = web.AppKey("checks", Mapping[str, Check])
 SETTINGS = web.AppKey("settings", WebSettings)
+SOCKETS = web.AppKey("sockets", Sockets)
 
 REQUEST_ID = web.RequestKey("request_id", str)
 RUN_ID = web.RequestKey("run_id", str)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from service.web import chat, conversations, health, models, runs
+from service.web import chat, conversations, health, models, runs, ws
 
 _CONVERSATION = "/api/conversations/{conversation_id}"
 _RUN = "/api/runs/{run_id}"
@@ -12,6 +12,7 @@ _RUN = "/api/runs/{run_id}"
 ROUTES: Sequence[web.RouteDef] = (
     web.post("/api/chat/stream", chat.stream_chat),
     web.post("/api/chat", chat.chat),
+    web.get("/api/chat/ws", ws.chat_socket, allow_head=False),
     web.post("/api/runs", chat.start_run),
     web.get(_RUN, runs.run_state, allow_head=False),
     web.get(f"{_RUN}/events", runs.run_events, allow_head=False),

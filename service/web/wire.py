@@ -5,6 +5,13 @@ from collections.abc import Sequence
 KEEP_ALIVE = b": keep-alive\n"
 
 
+def ws_frames(prefix: bytes, first_seq: int, payloads: Sequence[bytes]) -> list[bytes]:
+    """Encoded events as messages of a socket; `prefix` is `{"id":ID,"seq":`, ID encoded."""
+    return [
+        b"%b%d,%b" % (prefix, seq, payload[1:]) for seq, payload in enumerate(payloads, first_seq)
+    ]
+
+
 def sse_frames(run_id: bytes, first_seq: int, payloads: Sequence[bytes]) -> bytes:
     """Encoded events as server-sent events, the first of them numbered `first_seq`.
 

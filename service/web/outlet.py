@@ -1,0 +1,136 @@
+"""Who writes to a socket, and whose turn is it? One writer, and the runs in turn."""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Literal, Protocol
+
+from aiohttp import WSMsgType, web
+
+AT_ONCE = 16 * 1024
+"""Bytes that a transport with an empty buffer takes without waiting."""
+
+Socket = web.WebSocketResponse[Literal[False]]
+"""One that gives text as bytes."""
+Batch = list[tuple[bytes, WSMsgType]]
+
+
+class Source(Protocol):
+    """Something that has frames for a socket."""
+
+    @property
+    def has_more(self) -> bool:
+        """Whether it has frames at this moment."""
+        ...
+
+    def take(self) -> Sequence[bytes]:
+        """The next text frames, of at most 64 KiB or one; none where there is no more for now."""
+        ...
+
+
+class Outlet:
+    """The only writer to one socket.
+
+    What the socket itself says goes first; then each run that has news has its turn. Where the
+    transport has room it is written at once, within the step that brought the news; else by a task
+    that lives as long as there is something to write.
+    """
+
+    def __init__(
+        self,
+        socket: Socket,
+        transport: asyncio.WriteTransport,
+        timeout_seconds: float,
+    ) -> None:
+        self._socket = socket
+        self._transport = transport
+        self._timeout_seconds = timeout_seconds
+        self._said: deque[tuple[bytes, WSMsgType]] = deque()
+        self._turns: dict[Source, None] = {}
+        self._writing: asyncio.Task[None] | None = None
+        self._taken: asyncio.Future[None] | None = None
+
+    def say(self, message: bytes, kind: WSMsgType = WSMsgType.TEXT) -> None:
+        """Send a message of the socket's own."""
+        self._said.append((message, kind))
+        self._write()
+
+    def has_news(self, source: Source) -> None:
+        """Give a source its turn."""
+        self._turns[source] = None
+        self._write()
+
+    def forget(self, source: Source) -> None:
+        """No more turns for a source."""
+        self._turns.pop(source, None)
+
+    async def caught_up(self) -> None:
+        """Wait until what the socket itself said was handed to the transport."""
+        if self._said and self._writing:
+            self._taken = asyncio.get_running_loop().create_future()
+            await self._taken
+
+    async def settled(self) -> None:
+        """Wait until everything was handed to the transport."""
+        if self._writing:
+            await asyncio.wait({self._writing})
+
+    def close(self) -> None:
+        """Write nothing more."""
+        self._said.clear()
+        self._turns.clear()
+        self._free()
+        if self._writing:
+            self._writing.cancel()
+
+    def _free(self) -> None:
+        if self._taken and not self._taken.done():
+            self._taken.set_result(None)
+
+    def _write(self) -> None:
+        if self._writing:
+            return  # it goes on until there is nothing left
+        batch = self._next()
+        size = sum(len(message) for message, _ in batch)
+        if size <= AT_ONCE and not self._transport.get_write_buffer_size():
+            try:
+                for message, kind in batch:
+                    # It would await room in the buffer only, and there is room.
+                    with suppress(StopIteration):
+                        self._socket.send_frame(message, kind).send(None)
+            except ConnectionResetError:
+                self.close()
+            batch = []
+        if batch or self._said or self._turns:
+            self._writing = asyncio.create_task(self._write_all(batch))
+
+    async def _write_all(self, batch: Batch) -> None:
+        try:
+            while batch:
+                async with asyncio.timeout(self._timeout_seconds):
+                    for message, kind in batch:
+                        await self._socket.send_frame(message, kind)
+                batch = self._next()
+        except ConnectionResetError:
+            self.close()
+        except TimeoutError:
+            self._transport.abort()
+        finally:
+            self._writing = None
+
+    def _next(self) -> Batch:
+        """What the socket has to say, else what the next source has."""
+        if self._said:
+            said = list(self._said)
+            self._said.clear()
+            self._free()
+            return said
+        batch: Batch = []
+        while self._turns and not batch:
+            source = next(iter(self._turns))
+            del self._turns[source]
+            batch = [(frame, WSMsgType.TEXT) for frame in source.take()]
+            if source.has_more:
+                self._turns[source] = None  # behind the others
+        return batch

@@ -1,0 +1,77 @@
+"""Which sockets are open? Counted, told when the server goes away, and closed."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from service.core.errors import Kind, ServiceError
+
+RETRY_SECONDS = (1.0, 3.0)
+"""When to come back, spread so that not all come at once."""
+
+
+class OpenSocket(Protocol):
+    """What is done with every socket at once."""
+
+    def announce_draining(self, retry_after: float) -> None:
+        """Tell the peer to go elsewhere after so many seconds."""
+        ...
+
+    async def go_away(self) -> None:
+        """Close with 1001."""
+        ...
+
+
+class Sockets:
+    """The open sockets of this process."""
+
+    def __init__(self, most: int, most_per_address: int) -> None:
+        self._most = most
+        self._most_per_address = most_per_address
+        self._addresses: Counter[str] = Counter()
+        self._count = 0
+        self._open: set[OpenSocket] = set()
+
+    @contextmanager
+    def place(self, address: str) -> Iterator[None]:
+        """Take a place; raises `overloaded` or `rate-limited` where there is none."""
+        if self._count >= self._most:
+            raise ServiceError(
+                Kind.OVERLOADED, f"all {self._most} places for sockets are taken", retry_after=1
+            )
+        if self._addresses[address] >= self._most_per_address:
+            raise ServiceError(
+                Kind.RATE_LIMITED,
+                f"an address may have {self._most_per_address} sockets open",
+                retry_after=1,
+            )
+        self._addresses[address] += 1
+        self._count += 1
+        try:
+            yield
+        finally:
+            self._addresses[address] -= 1
+            self._count -= 1
+            if not self._addresses[address]:
+                del self._addresses[address]
+
+    @contextmanager
+    def open(self, socket: OpenSocket) -> Iterator[None]:
+        """Count a socket among those that are told."""
+        self._open.add(socket)
+        try:
+            yield
+        finally:
+            self._open.discard(socket)
+
+    def announce_draining(self) -> None:
+        """Tell every peer that this server is going away."""
+        for socket in self._open:
+            socket.announce_draining(round(random.uniform(*RETRY_SECONDS), 3))  # noqa: S311
+
+    async def close(self) -> None:
+        """Close every socket."""
+        await asyncio.gather(*(socket.go_away() for socket in list(self._open)))

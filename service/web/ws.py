@@ -1,0 +1,320 @@
+"""How does one socket carry a whole chat application?"""
+
+import asyncio
+from contextlib import ExitStack, suppress
+
+from aiohttp import WSMsgType, hdrs, web
+
+from service.core.chat import Caller
+from service.core.errors import Fault, Kind, ServiceError, invalid
+from service.core.events import encode, problem_body
+from service.core.request import parse_as
+from service.core.run import START, Run, Stop
+from service.web.body import check_key, decoded
+from service.web.keys import CHAT, REQUEST_ID, SETTINGS, SOCKETS
+from service.web.messages import (
+    CLIENT_MESSAGES,
+    LONGEST_ID,
+    CancelMessage,
+    ChatMessage,
+    Draining,
+    Error,
+    LeaveMessage,
+    Left,
+    PingMessage,
+    Pong,
+    Resumed,
+    ResumeMessage,
+    ServerMessage,
+    SocketLimits,
+    Welcome,
+)
+from service.web.outlet import AT_ONCE, Outlet, Socket
+from service.web.wire import ws_frames
+
+SUBPROTOCOL = "ai-library.v1"
+MOST_UNREADABLE = 3
+"""Messages in a row that are no JSON object in a text frame."""
+CLOSE_SECONDS = 2.0
+"""For a peer to answer a close."""
+
+GOING_AWAY, BAD_MESSAGES, TOO_MANY_MESSAGES = 1001, 4400, 4429
+
+
+async def chat_socket(request: web.Request) -> web.StreamResponse:
+    """`GET /api/chat/ws`."""
+    _check_origin(request)
+    socket: Socket = web.WebSocketResponse(
+        timeout=CLOSE_SECONDS,
+        autoping=False,
+        compress=False,
+        protocols=(SUBPROTOCOL,),
+        max_msg_size=request.app[SETTINGS].max_body_bytes + 1,
+        writer_limit=AT_ONCE,
+        decode_text=False,
+    )
+    if not socket.can_prepare(request).ok:
+        raise invalid([Fault("#/headers/Upgrade", "must be the handshake of a WebSocket")])
+    sockets = request.app[SOCKETS]
+    with sockets.place(request.remote or ""):
+        await socket.prepare(request)
+        transport = request.transport
+        assert transport  # else preparing had failed
+        session = Session(request, socket, transport)
+        with sockets.open(session):
+            await session.serve()
+    return socket
+
+
+def _check_origin(request: web.Request) -> None:
+    """Browsers may only come from the service's own pages, or from where CORS lets them."""
+    origin = request.headers.get(hdrs.ORIGIN)
+    allowed = request.app[SETTINGS].cors_origins
+    if origin is None or origin in allowed or "*" in allowed:
+        return
+    if _host(origin.partition("://")[2]) != _host(request.headers.get(hdrs.HOST, "")):
+        raise ServiceError(Kind.FORBIDDEN, "this origin is not allowed to open a WebSocket")
+
+
+def _host(name: str) -> str:
+    """Host and port in one spelling; a proxy may have ended TLS, so both default ports are none."""
+    return name.lower().removesuffix(":443").removesuffix(":80")
+
+
+class Session:
+    """One socket: what is read on it, and what it may still do."""
+
+    def __init__(
+        self, request: web.Request, socket: Socket, transport: asyncio.WriteTransport
+    ) -> None:
+        settings = request.app[SETTINGS]
+        self._chat = request.app[CHAT]
+        self._limits = settings.socket
+        self._message_bytes = settings.max_body_bytes
+        self._request_id = request[REQUEST_ID]
+        self._socket = socket
+        self._transport = transport
+        self._outlet = Outlet(socket, transport, settings.send_timeout_seconds)
+        self._loop = asyncio.get_running_loop()
+        self._readers: dict[str, _Reader] = {}
+        self._unreadable = 0
+        self._allowance = _Allowance(self._limits.messages_per_second, self._limits.messages_burst)
+        self._heard = self._loop.time()
+        self._heartbeat = self._loop.call_later(self._limits.ping_seconds, self._beat)
+
+    async def serve(self) -> None:
+        """Answer messages until the socket closes."""
+        limits = SocketLimits(
+            runs=self._limits.runs,
+            message_bytes=self._message_bytes,
+            messages_per_second=self._limits.messages_per_second,
+            messages_burst=self._limits.messages_burst,
+        )
+        self._say(Welcome(connection_id=self._request_id, limits=limits))
+        try:
+            async for message in self._socket:
+                self._heard = self._loop.time()
+                if message.type is WSMsgType.PONG:
+                    continue
+                if not self._allowance.take(self._heard):
+                    await self._socket.close(code=TOO_MANY_MESSAGES)
+                    return
+                self._receive(message.type, message.data)
+                await self._outlet.caught_up()
+                if self._unreadable == MOST_UNREADABLE:
+                    await self._socket.close(code=BAD_MESSAGES)
+                    return
+        finally:
+            self._heartbeat.cancel()
+            for reader in list(self._readers.values()):
+                reader.close()
+            self._outlet.close()
+
+    def announce_draining(self, retry_after: float) -> None:
+        """Tell the peer to go elsewhere, soon."""
+        self._say(Draining(retry_after=retry_after))
+
+    async def go_away(self) -> None:
+        """Close, with what was written on its way."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._outlet.settled()
+        await self._socket.close(code=GOING_AWAY)
+
+    # What the peer says.
+
+    def _receive(self, kind: WSMsgType, data: object) -> None:
+        if kind is WSMsgType.PING and isinstance(data, bytes):
+            self._outlet.say(data, WSMsgType.PONG)
+            return
+        message_id = None
+        try:
+            if kind is not WSMsgType.TEXT or not isinstance(data, bytes):
+                raise ServiceError(Kind.MALFORMED_JSON, "a message must be a text frame")
+            value = decoded(data)
+            message_id = _id_of(value)
+            self._answer(value)
+        except ServiceError as error:
+            unreadable = error.problem.kind is Kind.MALFORMED_JSON
+            self._unreadable = self._unreadable + 1 if unreadable else 0
+            self._say(Error(message_id, problem_body(error.problem, self._request_id)))
+        else:
+            self._unreadable = 0
+
+    def _answer(self, value: dict[str, object]) -> None:
+        match value.get("type"):
+            case "chat":
+                self._start(parse_as(ChatMessage, value))
+            case "resume":
+                self._resume(parse_as(ResumeMessage, value))
+            case "cancel":
+                self._reader(parse_as(CancelMessage, value).id).run.stop(Stop.CANCELLED)
+            case "leave":
+                reader = self._reader(parse_as(LeaveMessage, value).id)
+                reader.close()
+                self._say(Left(reader.id))
+            case "ping":
+                parse_as(PingMessage, value)
+                self._say(Pong())
+            case _:
+                raise invalid([Fault("#/type", f"must be one of {', '.join(CLIENT_MESSAGES)}")])
+
+    def _start(self, message: ChatMessage) -> None:
+        self._check_free(message.id)
+        if message.idempotency_key is not None:
+            check_key(message.idempotency_key, "#/idempotency_key")
+        try:
+            run = self._chat.start(
+                message.request, Caller(self._request_id, message.idempotency_key)
+            )
+        except ServiceError as error:
+            raise error.under("/request") from None
+        self._read(message.id, run, START, asked=True)
+
+    def _resume(self, message: ResumeMessage) -> None:
+        self._check_free(message.id)
+        run = self._chat.runs.get(message.run_id)
+        if message.after > run.last_seq:
+            raise invalid(
+                [Fault("#/after", f"is beyond the last event of this run, {run.last_seq}")]
+            )
+        self._say(
+            Resumed(
+                id=message.id,
+                run_id=run.run_id,
+                after=message.after,
+                last_seq=run.last_seq,
+                status=run.status,
+            )
+        )
+        if not run.done or message.after < run.last_seq:
+            self._read(message.id, run, message.after, asked=False)
+
+    def _read(self, reader_id: str, run: Run, after: int, *, asked: bool) -> None:
+        reader = _Reader(reader_id, run, after, self._outlet, self._readers, asked=asked)
+        self._readers[reader_id] = reader
+        self._outlet.has_news(reader)
+
+    def _reader(self, reader_id: str) -> "_Reader":
+        if reader := self._readers.get(reader_id):
+            return reader
+        raise ServiceError(Kind.NOT_FOUND, "nothing is read under this id")
+
+    def _check_free(self, reader_id: str) -> None:
+        if reader_id in self._readers:
+            raise invalid([Fault("#/id", "is in use on this socket")])
+        if len(self._readers) >= self._limits.runs:
+            raise ServiceError(
+                Kind.RATE_LIMITED,
+                f"a socket reads at most {self._limits.runs} runs; leave one, or open another",
+                retry_after=1,
+            )
+
+    # What the socket says.
+
+    def _say(self, message: ServerMessage) -> None:
+        self._outlet.say(encode(message))
+
+    def _beat(self) -> None:
+        """Ping; drop a peer that has been silent for two intervals."""
+        seconds = self._limits.ping_seconds
+        if self._loop.time() - self._heard >= 2 * seconds:
+            self._transport.abort()
+            return
+        self._outlet.say(b"", WSMsgType.PING)
+        self._heartbeat = self._loop.call_later(seconds, self._beat)
+
+
+class _Reader:
+    """A run that is read on a socket, under an id of the peer's choice."""
+
+    def __init__(
+        self,
+        reader_id: str,
+        run: Run,
+        after: int,
+        outlet: Outlet,
+        readers: "dict[str, _Reader]",
+        *,
+        asked: bool,
+    ) -> None:
+        self.id = reader_id
+        self.run = run
+        self._after = after
+        self._outlet = outlet
+        self._readers = readers
+        self._asked = asked
+        self._prefix = b'{"id":%b,"seq":' % encode(reader_id)
+        self._reading = ExitStack()
+        self._reading.enter_context(run.reading())
+        self._reading.enter_context(run.following(self._on_news))
+
+    def _on_news(self) -> None:
+        self._outlet.has_news(self)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether the log goes on after the cursor."""
+        return self.run.last_seq > self._after
+
+    def take(self) -> list[bytes]:
+        """The next events as frames; the last of them frees the id."""
+        run = self.run
+        payloads = run.after(self._after)
+        frames = ws_frames(self._prefix, self._after + 1, payloads)
+        self._after += len(payloads)
+        if run.done and not self.has_more:
+            self.close()
+            if self._asked and run.failure and not run.started:
+                body = problem_body(run.failure, run.origin.request_id)
+                return [encode(Error(self.id, body))]
+        return frames
+
+    def close(self) -> None:
+        """Read no more; the id is free."""
+        del self._readers[self.id]
+        self._outlet.forget(self)
+        self._reading.close()
+
+
+class _Allowance:
+    """So many messages a second, and a burst of some more (a token bucket)."""
+
+    def __init__(self, per_second: float, burst: int) -> None:
+        self._per_second = per_second
+        self._burst = burst
+        self._left = float(burst)
+        self._at = 0.0
+
+    def take(self, now: float) -> bool:
+        """Whether one more is allowed, at a time of the loop's clock."""
+        self._left = min(self._burst, self._left + (now - self._at) * self._per_second)
+        self._at = now
+        self._left -= 1
+        return self._left >= 0
+
+
+def _id_of(value: dict[str, object]) -> str | None:
+    """The id that an error can answer under."""
+    given = value.get("id")
+    return given if isinstance(given, str) and 1 <= len(given) <= LONGEST_ID else None
