@@ -92,6 +92,8 @@ class Runs:
 
     def claim(self, conversation_id: str, run_id: str | None) -> None:
         """Take a conversation for a run, or for its removal; raises `conversation-busy`."""
+        if self._claims.get(conversation_id, "") is None:
+            raise ServiceError(Kind.CONVERSATION_NOT_FOUND, "this conversation is being removed")
         if conversation_id in self._claims:
             raise ServiceError(
                 Kind.CONVERSATION_BUSY,

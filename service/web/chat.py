@@ -49,9 +49,9 @@ async def regenerate(request: web.Request) -> web.StreamResponse:
 async def chat(request: web.Request) -> web.StreamResponse:
     """`POST /api/chat`: the whole answer in one JSON object."""
     run = request.app[CHAT].start(await json_body(request), caller_of(request))
-    request[RUN_ID] = run.run_id
     with run.reading():
         await run.wait_done()
+    _name(request, run)
     if run.failure:
         raise ServiceError.of(run.failure)
     return web.Response(body=encode(_answer(run)), content_type="application/json")
@@ -72,10 +72,18 @@ async def start_run(request: web.Request) -> web.StreamResponse:
 
 
 async def _streamed(request: web.Request, run: Run) -> web.StreamResponse:
-    request[RUN_ID] = run.run_id
     with run.reading():
-        await run.reached(Stage.ANSWERED)
+        try:
+            await run.reached(Stage.ANSWERED)
+        finally:
+            _name(request, run)
         return await follow(request, run, START)
+
+
+def _name(request: web.Request, run: Run) -> None:
+    """Let the response name the run, unless it was refused before it had a log."""
+    if run.stage >= Stage.PREPARED:
+        request[RUN_ID] = run.run_id
 
 
 def _answer(run: Run) -> ChatAnswer:

@@ -80,19 +80,25 @@ class _Reader:
                     elif run.done:
                         break
                     elif self._silent:
-                        self._silent = False
                         await self._write(KEEP_ALIVE, timeout_seconds)
                     else:
                         self._waiter = self._loop.create_future()
                         await self._waiter
         finally:
             self._silence.stop()
+        await self._end(timeout_seconds)
+
+    async def _end(self, timeout_seconds: float) -> None:
+        """End the response, and see its last bytes off: after that nobody watches the reader."""
+        self._transport.set_write_buffer_limits(0)
         async with asyncio.timeout(timeout_seconds):
             await self._response.write_eof()
+        self._transport.set_write_buffer_limits()
 
     async def _write(self, data: bytes, timeout_seconds: float) -> None:
         async with asyncio.timeout(timeout_seconds):
             await self._response.write(data)
+        self._silent = False
         self._silence.touch()
 
     def _on_news(self) -> None:

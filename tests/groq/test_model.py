@@ -71,7 +71,7 @@ async def test_a_prompt_is_sent_as_it_is_and_nothing_else(model: GroqModel, scri
     [
         ("allam-2-7b", {}, {}),
         ("allam-2-7b", {"temperature": 0, "top_p": 0.5}, {"temperature": 0, "top_p": 0.5}),
-        ("allam-2-7b", {"max_tokens": 100}, {"max_tokens": 100}),
+        ("allam-2-7b", {"max_tokens": 100}, {"max_completion_tokens": 100}),
         ("allam-2-7b", {"stop": ("END", "\n")}, {"stop": ["END", "\n"]}),
         ("allam-2-7b", {"stop": ()}, {"stop": []}),
         ("allam-2-7b", {"seed": -(2**63)}, {"seed": -(2**63)}),
