@@ -9,6 +9,7 @@ from service.core.catalogue import Catalogue
 from service.core.chat import Chat
 from service.core.conversations import Conversations
 from service.web import keys
+from service.web.asyncapi import describe_socket
 from service.web.cors import setup_cors
 from service.web.middleware import add_headers, logged, problems
 from service.web.routes import ROUTES
@@ -36,6 +37,7 @@ def make_app(
     app[keys.CHECKS] = checks
     app[keys.SETTINGS] = settings
     app[keys.SOCKETS] = sockets
+    app[keys.ASYNCAPI] = describe_socket(settings.version)
     app.add_routes(ROUTES)
     app.on_response_prepare.append(add_headers)
     setup_cors(app)

@@ -1,6 +1,7 @@
-"""How does a bad network look? A TCP proxy that breaks event streams off where a test wants it."""
+"""How does a bad network look? A TCP proxy that breaks streams off where a test wants it."""
 
 import asyncio
+import re
 from asyncio import StreamReader, StreamWriter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -8,14 +9,15 @@ from contextlib import asynccontextmanager, suppress
 PIECE_BYTES = 61
 """So few at once that lines and characters come apart."""
 
-STREAM = b"text/event-stream"
+STREAMS = re.compile(rb"text/event-stream|Upgrade: websocket")
+"""In the headers of what is cut: event streams and WebSockets."""
 
 
 class Network:
     """Passes everything on, and breaks the next streams off after so many bytes each.
 
-    They are counted from the content type of a response on, so that 0 is within its headers.
-    Streams after the last cut are whole.
+    They are counted from what its headers tell it by, so that 0 is within them. Streams after the
+    last cut are whole.
     """
 
     def __init__(self, port: int, cuts: Sequence[int]) -> None:
@@ -50,9 +52,9 @@ class Network:
             while data := await reader.read(PIECE_BYTES):
                 if left is None:
                     head += data
-                    _, found, rest = head.partition(STREAM)
+                    found = STREAMS.search(head)
                     if found and self.cuts:
-                        left = self.cuts.pop(0) - len(rest) + len(data)
+                        left = self.cuts.pop(0) - len(head) + found.end() + len(data)
                 if left is not None:
                     data, left = data[: max(0, left)], left - len(data)
                 writer.write(data)

@@ -1,100 +1,45 @@
-"""Is it so, what README.md says? What it prints is run, what it lists is compared.
-
-What is printed is run as it stands, but for one substitution: http://localhost:8000, the address
-of the service, becomes that of the service under test.
-"""
+"""Is it so, what README.md says? What it prints is run, what it lists is compared."""
 
 import asyncio
 import hashlib
 import json
 import re
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import get_args
 
 import attrs
 import pytest
-import pytest_asyncio
-from aiohttp import web
-from aiohttp.test_utils import TestServer
-from attrs import frozen
-from cutting import cutting
-from playwright.async_api import Browser, async_playwright
 
+from printed import (
+    ANSWER,
+    CONTENT,
+    PRINTED_URL,
+    QUESTION,
+    README,
+    blocks,
+    by_heading,
+    only,
+    rows,
+    section,
+)
 from service.core.catalogue import PARAMETER_TYPES
 from service.core.errors import Kind
 from service.core.request import ChatRequest
 from service.settings import Settings
-from service.simulator import Answer, Refusal, Script, Text, error_data
+from service.simulator import Script, Text
+from service.web.asyncapi import CLOSE_CODES
+from service.web.messages import CLIENT_MESSAGES, ServerMessage
 from service.web.routes import ROUTES
 from support import MODEL, Running, all_frames, catalogue, running
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
 ENV_EXAMPLE = (ROOT / "config" / ".env.example").read_text(encoding="utf-8")
 
-PRINTED_URL = "http://localhost:8000"
-CHROMIUM = "/usr/bin/chromium"
-CHROMIUM_ARGUMENTS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-QUESTION = {"model": MODEL, "user_prompt": "Explain quantum computing"}
-
 # Problems that only what a later version has can answer.
-LATER = {Kind.UNAUTHORIZED, Kind.RATE_LIMITED}
-
-# An answer that shows every mistake of a reader: many scripts, line ends, markup, what looks like
-# a frame. It is slow enough not to arrive at once, and long enough for all cuts.
-CONTENT = "".join(
-    f"{number}. Zażółć “ὥρα” 天地玄黃 👩🏽‍💻 <b>&amp;</b>\r\n\n\tdata: {{}}\nid: 7:{number}\u2028"
-    for number in range(4)
-)
-ANSWER = Text(CONTENT, reasoning="Let me see.", tokens_per_second=600)
-CUTS = (0, 3001, 1013, 2513)
-
-
-def by_heading() -> dict[str, str]:
-    """What stands below each heading, up to the next one of any level; `#` in code is none."""
-    parts = re.split(r"^(```.*?^```)$", README, flags=re.MULTILINE | re.DOTALL)
-    texts, heading = {"": ""}, ""
-    for number, part in enumerate(parts):
-        pieces = [part] if number % 2 else re.split(r"^#+ (.+)\n", part, flags=re.MULTILINE)
-        texts[heading] += pieces[0]
-        for heading, text in zip(pieces[1::2], pieces[2::2], strict=True):
-            assert heading not in texts, f"two headings {heading!r}"
-            texts[heading] = text
-    return texts
-
-
-def section(heading: str) -> str:
-    """What stands below a heading."""
-    return by_heading()[heading]
-
-
-def blocks(language: str, text: str = README) -> list[str]:
-    """What is printed in that language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-
-
-def only(language: str, heading: str) -> str:
-    """The only block in that language below a heading."""
-    [block] = blocks(language, section(heading))
-    return block
-
-
-def rows(heading: str) -> list[list[str]]:
-    """The cells of the table below a heading, without its head."""
-    lines = re.findall(r"^\| (.*) ?\|$", section(heading), re.MULTILINE)
-    return [[cell.strip() for cell in line.split(" |")] for line in lines[2:]]
-
+LATER = {Kind.UNAUTHORIZED}
 
 # The shell.
 
@@ -185,148 +130,6 @@ def test_every_block_is_of_a_language_that_is_run_or_compared() -> None:
     assert set(languages) == {"sh", "js", "html", "json", "text"}
 
 
-# Browsers.
-
-
-@frozen
-class Visit:
-    """What a page shows in the end, and what it took."""
-
-    answer: str
-    state: str
-    requests_to_groq: int
-    cuts_left: int
-    event_source_state: int | None
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=CHROMIUM, args=CHROMIUM_ARGUMENTS
-        )
-        yield browser
-        await browser.close()
-
-
-def site_of(source: str) -> web.Application:
-    """The printed page, with a script."""
-
-    async def page(_request: web.Request) -> web.Response:
-        return web.Response(text=only("html", "Browsers"), content_type="text/html")
-
-    async def script(_request: web.Request) -> web.Response:
-        return web.Response(text=source, content_type="text/javascript")
-
-    app = web.Application()
-    app.router.add_get("/", page)
-    app.router.add_get("/chat.js", script)
-    return app
-
-
-@frozen
-class Visitor:
-    """Opens the printed page with a printed script, from another origin than the service's."""
-
-    browser: Browser
-    port: int
-
-    async def visit(
-        self, source: str, answers: Sequence[Answer], cuts: Sequence[int] = ()
-    ) -> Visit:
-        """Wait until the page says that it is done, over a network that breaks off."""
-        script = Script()
-        script.next(*answers)
-        origin = f"http://127.0.0.1:{self.port}"
-        async with (
-            running(script, CORS_ORIGINS=origin, UPSTREAM_MAX_RETRIES="0") as service,
-            cutting(service.client.port or 0, cuts) as network,
-            TestServer(site_of(source.replace(PRINTED_URL, network.url)), port=self.port),
-        ):
-            page = await self.browser.new_page()
-            await page.add_init_script(
-                "window.EventSource = class extends EventSource {"
-                "  constructor(...given) { super(...given); window.opened = this; }"
-                "};"
-            )
-            await page.goto(origin)
-            await page.wait_for_function("document.querySelector('#state').textContent")
-            visit = Visit(
-                await page.text_content("#answer") or "",
-                await page.text_content("#state") or "",
-                len(script.requests),
-                len(network.cuts),
-                await page.evaluate("window.opened?.readyState ?? null"),
-            )
-            await page.close()
-        return visit
-
-
-@pytest.fixture
-def visitor(browser: Browser, unused_tcp_port: int) -> Visitor:
-    return Visitor(browser, unused_tcp_port)
-
-
-@pytest.mark.browser
-@pytest.mark.asyncio(loop_scope="module")
-@pytest.mark.parametrize("heading", ["Simple", "Resuming", "EventSource"])
-async def test_a_printed_script_shows_the_answer(visitor: Visitor, heading: str) -> None:
-    visit = await visitor.visit(only("js", heading), [ANSWER])
-
-    assert visit.answer == CONTENT
-    assert visit.state == "stop"
-
-
-def test_no_other_script_is_printed() -> None:
-    assert len(blocks("js")) == 3
-
-
-@pytest.mark.browser
-@pytest.mark.asyncio(loop_scope="module")
-async def test_the_resuming_script_is_exact_however_often_it_is_cut_off(visitor: Visitor) -> None:
-    visit = await visitor.visit(only("js", "Resuming"), [ANSWER], CUTS)
-
-    assert visit.answer == CONTENT
-    assert visit.state == "stop"
-    assert visit.cuts_left == 0
-    assert visit.requests_to_groq == 1
-
-
-@pytest.mark.browser
-@pytest.mark.asyncio(loop_scope="module")
-async def test_the_event_source_resumes_by_itself_and_stops_at_the_end(visitor: Visitor) -> None:
-    visit = await visitor.visit(only("js", "EventSource"), [ANSWER], [3001])
-
-    closed = 2
-    assert visit.answer == CONTENT
-    assert visit.state == "stop"
-    assert visit.cuts_left == 0
-    assert visit.requests_to_groq == 1
-    assert visit.event_source_state == closed
-
-
-@pytest.mark.browser
-@pytest.mark.asyncio(loop_scope="module")
-async def test_the_resuming_script_waits_for_what_can_pass(visitor: Visitor) -> None:
-    busy = Refusal(429, error_data("Too many requests"), {"retry-after": "0.1"})
-    visit = await visitor.visit(only("js", "Resuming"), [busy, ANSWER])
-
-    assert visit.answer == CONTENT
-    assert visit.state == "stop"
-    assert visit.requests_to_groq == 2
-
-
-@pytest.mark.browser
-@pytest.mark.asyncio(loop_scope="module")
-async def test_the_resuming_script_tells_what_cannot_be_helped(visitor: Visitor) -> None:
-    source = only("js", "Resuming").replace(MODEL, "no-such-model")
-    visit = await visitor.visit(source, [ANSWER])
-
-    assert visit.answer == ""
-    assert '"no-such-model" is not in the catalogue' in visit.state
-    assert visit.requests_to_groq == 0
-
-
 # The API.
 
 
@@ -373,6 +176,17 @@ async def test_the_printed_events_have_the_fields_of_real_ones() -> None:
         "finished",
         "failed",
     }
+
+
+def test_the_tables_of_the_socket_have_every_message_and_close_code_and_no_other() -> None:
+    told = {name for row in rows("The messages of a WebSocket") for name in row[0].split("`")[1::2]}
+    codes = re.findall(r"\b(1\d{3}|4\d{3})\b", section("The messages of a WebSocket"))
+
+    assert told == {
+        *CLIENT_MESSAGES,
+        *(kind.__struct_config__.tag for kind in get_args(ServerMessage)),
+    }
+    assert [int(code) for code in codes] == sorted(CLOSE_CODES)
 
 
 def test_the_printed_events_prove_their_text() -> None:

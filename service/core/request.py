@@ -3,12 +3,13 @@
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
-from typing import TypeVar
+from typing import Annotated, TypeVar
 from urllib.parse import quote
 
 import attrs
 from attrs import field, frozen
 from cattrs import Converter
+from msgspec import Meta
 from msgspec.json import Encoder
 
 from service.core.catalogue import Catalogue, Model, Parameter, ParameterType
@@ -61,7 +62,7 @@ class ChatRequest:
     """A question, as a client sends it."""
 
     model: str
-    user_prompt: str = field(validator=_not_blank)
+    user_prompt: Annotated[str, Meta(pattern=r"\S")] = field(validator=_not_blank)
     system_prompt: str | None = None
     hyperparameters: Hyperparameters = field(factory=dict)
     save_conversation: bool = True

@@ -10,7 +10,7 @@ from service.core.errors import Fault, Kind, ServiceError, invalid
 from service.web.keys import REQUEST_ID
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
-_KEY = re.compile(r"[\x21-\x7e]{1,200}")
+KEY_PATTERN = "^[!-~]{1,200}$"
 
 
 async def json_body(request: web.Request) -> dict[str, object]:
@@ -59,5 +59,5 @@ def caller_of(request: web.Request, *, detached: bool = False) -> Caller:
 
 def check_key(key: str, pointer: str) -> None:
     """Raise unless an idempotency key is well-formed."""
-    if not _KEY.fullmatch(key):
+    if not re.fullmatch(KEY_PATTERN, key):
         raise invalid([Fault(pointer, "must be 1 to 200 visible ASCII characters")])

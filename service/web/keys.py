@@ -45,6 +45,8 @@ CATALOGUE = web.AppKey("catalogue", Catalogue)
 CHECKS = web.AppKey("checks", Mapping[str, Check])
 SETTINGS = web.AppKey("settings", WebSettings)
 SOCKETS = web.AppKey("sockets", Sockets)
+ASYNCAPI = web.AppKey("asyncapi", bytes)
+"""The description of the socket, as JSON."""
 
 REQUEST_ID = web.RequestKey("request_id", str)
 RUN_ID = web.RequestKey("run_id", str)

@@ -1,15 +1,33 @@
 """What can be said on a socket? The messages of both directions."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from attrs import field, frozen
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from service.core.events import ProblemBody
 from service.core.request import JsonObject
 from service.core.run import START, RunStatus
+from service.web.body import KEY_PATTERN
 
 LONGEST_ID = 64
+
+# What `Meta` says is for the description of the socket; validators see to it here.
+Id = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=LONGEST_ID,
+        description="Chosen by the client; free again after a terminal event, `left` or `error`.",
+    ),
+]
+Cursor = Annotated[int, Meta(ge=START, description="The seq of an event; -1 is before the first.")]
+Seq = Annotated[int, Meta(ge=0, description="The number of an event in its run, without gap.")]
+IdempotencyKey = Annotated[
+    str,
+    Meta(pattern=KEY_PATTERN, description="The same key and request again join the same run."),
+]
+Seconds = Annotated[float, Meta(ge=0, description="Seconds.")]
 
 
 def _fits(_instance: object, _attribute: object, value: str) -> None:
@@ -30,9 +48,9 @@ class ChatMessage:
     """Start a run, and read it under this id."""
 
     type: str
-    id: str = field(validator=_fits)
+    id: Id = field(validator=_fits)
     request: JsonObject
-    idempotency_key: str | None = None
+    idempotency_key: IdempotencyKey | None = None
 
 
 @frozen
@@ -40,9 +58,9 @@ class ResumeMessage:
     """Read a run after a cursor, from the start where there is none."""
 
     type: str
-    id: str = field(validator=_fits)
+    id: Id = field(validator=_fits)
     run_id: str
-    after: int = field(default=START, validator=_is_cursor)
+    after: Cursor = field(default=START, validator=_is_cursor)
 
 
 @frozen
@@ -50,7 +68,7 @@ class CancelMessage:
     """Cancel the run that is read under this id."""
 
     type: str
-    id: str = field(validator=_fits)
+    id: Id = field(validator=_fits)
 
 
 @frozen
@@ -58,7 +76,7 @@ class LeaveMessage:
     """Stop reading under this id; the run goes on by its `on_disconnect`."""
 
     type: str
-    id: str = field(validator=_fits)
+    id: Id = field(validator=_fits)
 
 
 @frozen
@@ -102,10 +120,10 @@ class Welcome(Struct, frozen=True, kw_only=True, tag_field="type", tag="welcome"
 class Resumed(Struct, frozen=True, kw_only=True, tag_field="type", tag="resumed"):
     """The answer to `resume`, before its events."""
 
-    id: str
+    id: Id
     run_id: str
-    after: int
-    last_seq: int
+    after: Cursor
+    last_seq: Cursor
     status: RunStatus
     recovered: bool = True
 
@@ -113,13 +131,13 @@ class Resumed(Struct, frozen=True, kw_only=True, tag_field="type", tag="resumed"
 class Left(Struct, frozen=True, tag_field="type", tag="left"):
     """The answer to `leave`: nothing more comes under this id."""
 
-    id: str
+    id: Id
 
 
 class Error(Struct, frozen=True, tag_field="type", tag="error"):
     """A message was refused, or Groq refused a run before it had started."""
 
-    id: str | None
+    id: Id | None
     error: ProblemBody
 
 
@@ -130,7 +148,7 @@ class Pong(Struct, frozen=True, tag_field="type", tag="pong"):
 class Draining(Struct, frozen=True, tag_field="type", tag="draining"):
     """This server is going away: reconnect after so many seconds, and resume."""
 
-    retry_after: float
+    retry_after: Seconds
 
 
 ServerMessage = Welcome | Resumed | Left | Error | Pong | Draining

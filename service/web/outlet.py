@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Literal, Protocol
 
+import structlog
 from aiohttp import WSMsgType, web
 
 AT_ONCE = 16 * 1024
@@ -14,6 +15,8 @@ AT_ONCE = 16 * 1024
 Socket = web.WebSocketResponse[Literal[False]]
 """One that gives text as bytes."""
 Batch = list[tuple[bytes, WSMsgType]]
+
+log = structlog.get_logger()
 
 
 class Source(Protocol):
@@ -91,19 +94,26 @@ class Outlet:
     def _write(self) -> None:
         if self._writing:
             return  # it goes on until there is nothing left
-        batch = self._next()
+        try:
+            batch = self._at_once(self._next())
+        except ConnectionError:
+            self.close()
+        except Exception as error:  # noqa: BLE001  # who brings news is not to blame
+            self._give_up(error)
+        else:
+            if batch or self._said or self._turns:
+                self._writing = asyncio.create_task(self._write_all(batch))
+
+    def _at_once(self, batch: Batch) -> Batch:
+        """Write what the transport has room for; what it has none for is given back."""
         size = sum(len(message) for message, _ in batch)
-        if size <= AT_ONCE and not self._transport.get_write_buffer_size():
-            try:
-                for message, kind in batch:
-                    # It would await room in the buffer only, and there is room.
-                    with suppress(StopIteration):
-                        self._socket.send_frame(message, kind).send(None)
-            except ConnectionResetError:
-                self.close()
-            batch = []
-        if batch or self._said or self._turns:
-            self._writing = asyncio.create_task(self._write_all(batch))
+        if size > AT_ONCE or self._transport.get_write_buffer_size():
+            return batch
+        for message, kind in batch:
+            # It would await room in the buffer only, and there is room.
+            with suppress(StopIteration):
+                self._socket.send_frame(message, kind).send(None)
+        return []
 
     async def _write_all(self, batch: Batch) -> None:
         try:
@@ -112,12 +122,20 @@ class Outlet:
                     for message, kind in batch:
                         await self._socket.send_frame(message, kind)
                 batch = self._next()
-        except ConnectionResetError:
+        except ConnectionError:
             self.close()
         except TimeoutError:
             self._transport.abort()
+        except Exception as error:  # noqa: BLE001  # a gap in what is sent must not stay unseen
+            self._give_up(error)
         finally:
             self._writing = None
+
+    def _give_up(self, error: Exception) -> None:
+        """Drop the peer: it can resume, and would miss something otherwise."""
+        log.error("defect", exc_info=error)
+        self.close()
+        self._transport.abort()
 
     def _next(self) -> Batch:
         """What the socket has to say, else what the next source has."""

@@ -1,13 +1,16 @@
 """How does one socket carry a whole chat application?"""
 
 import asyncio
+import math
 from contextlib import ExitStack, suppress
 
+import structlog
 from aiohttp import WSMsgType, hdrs, web
 
 from service.core.chat import Caller
-from service.core.errors import Fault, Kind, ServiceError, invalid
+from service.core.errors import Fault, Kind, Problem, ServiceError, invalid
 from service.core.events import encode, problem_body
+from service.core.generation import DEFECT
 from service.core.request import parse_as
 from service.core.run import START, Run, Stop
 from service.web.body import check_key, decoded
@@ -36,9 +39,11 @@ SUBPROTOCOL = "ai-library.v1"
 MOST_UNREADABLE = 3
 """Messages in a row that are no JSON object in a text frame."""
 CLOSE_SECONDS = 2.0
-"""For a peer to answer a close."""
+"""For a peer to take what is left, and to answer a close."""
 
 GOING_AWAY, BAD_MESSAGES, TOO_MANY_MESSAGES = 1001, 4400, 4429
+
+log = structlog.get_logger()
 
 
 async def chat_socket(request: web.Request) -> web.StreamResponse:
@@ -72,7 +77,8 @@ def _check_origin(request: web.Request) -> None:
     allowed = request.app[SETTINGS].cors_origins
     if origin is None or origin in allowed or "*" in allowed:
         return
-    if _host(origin.partition("://")[2]) != _host(request.headers.get(hdrs.HOST, "")):
+    own = _host(request.headers.get(hdrs.HOST, ""))
+    if not own or _host(origin.partition("://")[2]) != own:
         raise ServiceError(Kind.FORBIDDEN, "this origin is not allowed to open a WebSocket")
 
 
@@ -93,6 +99,7 @@ class Session:
         self._message_bytes = settings.max_body_bytes
         self._request_id = request[REQUEST_ID]
         self._socket = socket
+        self._writer = request.writer
         self._transport = transport
         self._outlet = Outlet(socket, transport, settings.send_timeout_seconds)
         self._loop = asyncio.get_running_loop()
@@ -110,25 +117,31 @@ class Session:
             messages_per_second=self._limits.messages_per_second,
             messages_burst=self._limits.messages_burst,
         )
-        self._say(Welcome(connection_id=self._request_id, limits=limits))
         try:
-            async for message in self._socket:
-                self._heard = self._loop.time()
-                if message.type is WSMsgType.PONG:
-                    continue
-                if not self._allowance.take(self._heard):
-                    await self._socket.close(code=TOO_MANY_MESSAGES)
-                    return
-                self._receive(message.type, message.data)
-                await self._outlet.caught_up()
-                if self._unreadable == MOST_UNREADABLE:
-                    await self._socket.close(code=BAD_MESSAGES)
-                    return
+            self._say(Welcome(connection_id=self._request_id, limits=limits))
+            await self._listen()
         finally:
             self._heartbeat.cancel()
             for reader in list(self._readers.values()):
                 reader.close()
             self._outlet.close()
+        await self._see_off()
+
+    async def _listen(self) -> None:
+        async for message in self._socket:
+            self._heard = self._loop.time()
+            if not self._allowance.take(self._heard):
+                await self._close(TOO_MANY_MESSAGES)
+                return
+            if message.type is WSMsgType.ERROR:
+                return  # the socket has closed itself, with the code for it
+            self._receive(message.type, message.data)
+            self._heard = math.inf  # who is not listened to is not silent
+            await self._outlet.caught_up()
+            self._heard = self._loop.time()
+            if self._unreadable == MOST_UNREADABLE:
+                await self._close(BAD_MESSAGES)
+                return
 
     def announce_draining(self, retry_after: float) -> None:
         """Tell the peer to go elsewhere, soon."""
@@ -139,27 +152,46 @@ class Session:
         with suppress(TimeoutError):
             async with asyncio.timeout(CLOSE_SECONDS):
                 await self._outlet.settled()
-        await self._socket.close(code=GOING_AWAY)
+        await self._close(GOING_AWAY)
+
+    async def _close(self, code: int) -> None:
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._socket.close(code=code)
+        except TimeoutError:
+            self._transport.abort()  # there is no room even for the close
+
+    async def _see_off(self) -> None:
+        """See the last bytes off: after that nobody watches the peer."""
+        self._transport.set_write_buffer_limits(0)
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._writer.drain()
+        except TimeoutError:
+            self._transport.abort()
 
     # What the peer says.
 
     def _receive(self, kind: WSMsgType, data: object) -> None:
-        if kind is WSMsgType.PING and isinstance(data, bytes):
-            self._outlet.say(data, WSMsgType.PONG)
+        if kind is WSMsgType.PONG:
             return
-        message_id = None
+        if kind is WSMsgType.PING and isinstance(data, bytes | bytearray):
+            self._outlet.say(bytes(data), WSMsgType.PONG)
+            return
         try:
-            if kind is not WSMsgType.TEXT or not isinstance(data, bytes):
-                raise ServiceError(Kind.MALFORMED_JSON, "a message must be a text frame")
-            value = decoded(data)
-            message_id = _id_of(value)
+            value = _object_in(kind, data)
+        except ServiceError as error:
+            self._unreadable += 1
+            self._refuse(None, error.problem)
+            return
+        self._unreadable = 0
+        try:
             self._answer(value)
         except ServiceError as error:
-            unreadable = error.problem.kind is Kind.MALFORMED_JSON
-            self._unreadable = self._unreadable + 1 if unreadable else 0
-            self._say(Error(message_id, problem_body(error.problem, self._request_id)))
-        else:
-            self._unreadable = 0
+            self._refuse(_id_of(value), error.problem)
+        except Exception as error:  # the outcome of a message, as of a request in the middleware
+            log.error("defect", request_id=self._request_id, exc_info=error)  # noqa: TRY400
+            self._refuse(_id_of(value), DEFECT)
 
     def _answer(self, value: dict[str, object]) -> None:
         match value.get("type"):
@@ -235,14 +267,18 @@ class Session:
     def _say(self, message: ServerMessage) -> None:
         self._outlet.say(encode(message))
 
+    def _refuse(self, message_id: str | None, problem: Problem) -> None:
+        self._say(Error(message_id, problem_body(problem, self._request_id)))
+
     def _beat(self) -> None:
         """Ping; drop a peer that has been silent for two intervals."""
         seconds = self._limits.ping_seconds
-        if self._loop.time() - self._heard >= 2 * seconds:
+        left = self._heard + 2 * seconds - self._loop.time()
+        if left <= 0:
             self._transport.abort()
             return
         self._outlet.say(b"", WSMsgType.PING)
-        self._heartbeat = self._loop.call_later(seconds, self._beat)
+        self._heartbeat = self._loop.call_later(min(seconds, left), self._beat)
 
 
 class _Reader:
@@ -286,7 +322,8 @@ class _Reader:
         if run.done and not self.has_more:
             self.close()
             if self._asked and run.failure and not run.started:
-                body = problem_body(run.failure, run.origin.request_id)
+                refusal = ServiceError.of(run.failure).under("/request")
+                body = problem_body(refusal.problem, run.origin.request_id)
                 return [encode(Error(self.id, body))]
         return frames
 
@@ -312,6 +349,13 @@ class _Allowance:
         self._at = now
         self._left -= 1
         return self._left >= 0
+
+
+def _object_in(kind: WSMsgType, data: object) -> dict[str, object]:
+    """The JSON object that a message is; raises `malformed-json`."""
+    if kind is not WSMsgType.TEXT or not isinstance(data, bytes):
+        raise ServiceError(Kind.MALFORMED_JSON, "a message must be a text frame")
+    return decoded(data)
 
 
 def _id_of(value: dict[str, object]) -> str | None:
