@@ -18,9 +18,9 @@ import pytest_asyncio
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from attrs import frozen
-from cutting import cutting
 from playwright.async_api import Browser, async_playwright
 
+from cutting import cutting
 from service.core.catalogue import PARAMETER_TYPES
 from service.core.errors import Kind
 from service.core.request import ChatRequest

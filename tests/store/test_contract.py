@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 from attrs import evolve
-from store.samples import beginning, ended, growing, moment, question
 
 from service.core.conversation import AnswerStatus, Conversation, Message, Summary
 from service.core.errors import Kind, ServiceError
 from service.core.ports import Beginning, Checkpoint, ConversationStore, Page, Position
 from service.core.search import words
+from store.samples import beginning, ended, growing, moment, question
 
 Use = Callable[[ConversationStore], Awaitable[object]]
 
