@@ -220,6 +220,7 @@ class Run:
             self.started = event
         else:
             self.ending = event
+            self._stop_generation = None  # it would keep the task, and so the prompt
             self._end_grace()
 
     def prepared(self) -> None:

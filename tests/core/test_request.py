@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from fakes import catalogue
 from service.core.catalogue import PARAMETER_TYPES, Parameter, ParameterType
-from service.core.errors import Kind, Problem, ServiceError
+from service.core.errors import MOST_FAULTS, Kind, Problem, ServiceError
 from service.core.request import (
-    MOST_FAULTS,
     ChatRequest,
     ConversationChange,
     Fitted,
