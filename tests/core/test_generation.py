@@ -102,6 +102,13 @@ class TestAWholeAnswer:
             assert await made.store.count() == 0
             assert run.state().content == WHOLE
 
+    async def test_is_not_checkpointed_any_more(self) -> None:
+        async with chatting() as made:
+            await made.asked()
+            await made.generator.checkpoints.write()
+
+            assert "checkpoint" not in made.store.calls
+
     async def test_ends_at_its_ending_whatever_would_follow(self) -> None:
         async with chatting([*ANSWER, Delta("more")]) as made:
             run = await made.asked()

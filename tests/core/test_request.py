@@ -220,6 +220,9 @@ class TestAChatRequest:
             unquote(pointer).removeprefix("#/").replace("~1", "/").replace("~0", "~") == f"?{name}"
         )
 
+    def test_has_its_unknown_members_escaped_in_their_pointers(self) -> None:
+        assert list(faults_of(LEAST | {"a/b~c d": 1, "é": 1})) == ["#/a~1b~0c%20d", "#/%C3%A9"]
+
     @given(fit_requests(), st.text(max_size=50))
     def test_with_a_hyperparameter_that_is_not_known_is_refused_at_its_pointer(
         self, value: Json, name: str
