@@ -91,14 +91,14 @@ class Checkpoints:
 
     async def _store_left(self) -> None:
         while self._left:
-            left = self._left[0]
+            left = self._left.popleft()  # for good where it meets a defect: others wait behind it
             try:
                 await self._store.finish(left.conversation_id, left.answer, left.updated_at)
             except ServiceError as exc:
                 self._observer.store_failed("finish", exc)
+                if len(self._left) < MOST_LEFT:
+                    self._left.appendleft(left)
                 return
-            if self._left and self._left[0] is left:
-                self._left.popleft()
 
     async def write(self) -> None:
         """Write what has been gained since the last time. A failure is tried again next time."""
