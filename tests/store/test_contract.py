@@ -283,6 +283,15 @@ async def test_finishing_again_counts(store: ConversationStore) -> None:
     assert await found(store, "second") == ["c-1"]
 
 
+async def test_finishing_late_does_not_turn_time_back(store: ConversationStore) -> None:
+    await store.begin(beginning("1"))
+    await store.finish("c-1", ended("1", "first"), moment(9))
+
+    await store.finish("c-1", ended("1", "first"), moment(7))
+
+    assert (await whole(store, "c-1")).updated_at == moment(9)
+
+
 async def test_finishing_passes_over_what_is_gone(store: ConversationStore) -> None:
     await store.begin(beginning("1"))
     await store.delete("c-1")
