@@ -8,6 +8,8 @@ from typing import TypeVar
 T = TypeVar("T")
 
 LONGEST_TEST_SECONDS = 100_000.0
+LEAST_JUMP_SECONDS = 1e-9
+"""So that time never stands still by a rounding."""
 
 
 class JumpingLoop(asyncio.SelectorEventLoop):
@@ -35,7 +37,8 @@ class _JumpingSelector(selectors.SelectSelector):
             return ready
         if timeout is None:
             raise RuntimeError("the test waits for something that can never happen")
-        self._loop.now += timeout
+        if timeout > 0:
+            self._loop.now += max(timeout, LEAST_JUMP_SECONDS)
         if self._loop.now > LONGEST_TEST_SECONDS:
             raise RuntimeError("the test waits for something that does not happen")
         return []

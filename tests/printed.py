@@ -19,9 +19,9 @@ QUESTION = {"model": MODEL, "user_prompt": "Explain quantum computing"}
 # a frame. It is slow enough not to arrive at once, and long enough for all cuts.
 CONTENT = "".join(
     f"{number}. Zażółć “ὥρα” 天地玄黃 👩🏽‍💻 <b>&amp;</b>\r\n\n\tdata: {{}}\nid: 7:{number}\u2028"
-    for number in range(4)
+    for number in range(100)
 )
-ANSWER = Text(CONTENT, reasoning="Let me see.", tokens_per_second=600)
+ANSWER = Text(CONTENT, reasoning="Let me see.", tokens_per_second=3000)
 
 
 def by_heading() -> dict[str, str]:

@@ -1,10 +1,12 @@
 """How does a growing answer reach the store? A little at a time, all runs in one write."""
 
 import asyncio
+from collections import deque
 from collections.abc import Sequence
 
-from attrs import define
+from attrs import define, frozen
 
+from service.core.conversation import Answer
 from service.core.errors import ServiceError
 from service.core.ports import Checkpoint, ConversationStore, Observer
 from service.core.run import Run
@@ -14,6 +16,8 @@ INTERVAL_SECONDS = 0.5
 
 MOST_AT_ONCE = 1000
 """Answers in one write."""
+MOST_LEFT = 1000
+"""Ended answers that wait for a store which cannot be reached; the oldest are given up first."""
 
 
 @define
@@ -46,6 +50,15 @@ class _Saved:
         self.content = self.reasoning = 0
 
 
+@frozen
+class _Left:
+    """An ended answer that the store has not taken."""
+
+    conversation_id: str
+    answer: Answer
+    updated_at: str
+
+
 class Checkpoints:
     """Writes what running answers have gained, twice a second."""
 
@@ -53,6 +66,7 @@ class Checkpoints:
         self._store = store
         self._observer = observer
         self._growing: dict[str, _Saved] = {}
+        self._left: deque[_Left] = deque(maxlen=MOST_LEFT)
 
     def add(self, run: Run, message_id: str) -> None:
         """Begin to keep the answer of a run; its message is in the store."""
@@ -62,20 +76,37 @@ class Checkpoints:
         """No more of this run: its answer is about to be stored whole."""
         self._growing.pop(run.run_id, None)
 
+    def leave(self, conversation_id: str, answer: Answer, updated_at: str) -> None:
+        """Go on trying to store an answer whose run has given up on the store."""
+        self._left.append(_Left(conversation_id, answer, updated_at))
+
     async def write_forever(self) -> None:
         """Write at every interval; never returns."""
         while True:
             await asyncio.sleep(INTERVAL_SECONDS)
-            await self.write()
+            try:
+                await self.write()
+            except Exception as exc:  # noqa: BLE001  # a defect must not end the keeping of all answers
+                self._observer.store_failed("checkpoint", exc)
+
+    async def _store_left(self) -> None:
+        while self._left:
+            left = self._left.popleft()  # for good where it meets a defect: others wait behind it
+            try:
+                await self._store.finish(left.conversation_id, left.answer, left.updated_at)
+            except ServiceError as exc:
+                self._observer.store_failed("finish", exc)
+                if len(self._left) < MOST_LEFT:
+                    self._left.appendleft(left)
+                return
 
     async def write(self) -> None:
         """Write what has been gained since the last time. A failure is tried again next time."""
         gained = [(saved, saved.gained()) for saved in self._growing.values()]
         pending = [(saved, checkpoint) for saved, checkpoint in gained if checkpoint]
-        if not pending:
-            return
         for first in range(0, len(pending), MOST_AT_ONCE):
             await self._write_some(pending[first : first + MOST_AT_ONCE])
+        await self._store_left()
 
     async def _write_some(self, pending: Sequence[tuple[_Saved, Checkpoint]]) -> None:
         try:

@@ -35,15 +35,12 @@ class Conversations:
         """Set a title, switch to another branch, or both."""
         change = parse_change(value)
         conversation = await self.get(conversation_id)
-        leaf = None
-        if change.active_message_id is not None:
-            if conversation.message(change.active_message_id) is None:
-                raise ServiceError(
-                    Kind.MESSAGE_NOT_FOUND, "there is no message of that id in this conversation"
-                )
-            leaf = conversation.latest_leaf(change.active_message_id)
-        await self._store.change(conversation_id, title=change.title, active_message_id=leaf)
-        return (await self.get(conversation_id)).summary()
+        while True:
+            leaf = _leaf(conversation, change.active_message_id)
+            await self._store.change(conversation_id, title=change.title, active_message_id=leaf)
+            conversation = await self.get(conversation_id)
+            if leaf == _leaf(conversation, change.active_message_id):  # else a run began meanwhile
+                return conversation.summary()
 
     async def delete(self, conversation_id: str) -> None:
         """Remove a conversation; a run that is under way in it is cancelled first."""
@@ -64,3 +61,13 @@ class Conversations:
         if self._store.kind == "memory":
             return await self._store.count()
         return self._runs.conversation_count
+
+
+def _leaf(conversation: Conversation, message_id: str | None) -> str | None:
+    if message_id is None:
+        return None
+    if conversation.message(message_id) is None:
+        raise ServiceError(
+            Kind.MESSAGE_NOT_FOUND, "there is no message of that id in this conversation"
+        )
+    return conversation.latest_leaf(message_id)

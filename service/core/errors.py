@@ -98,8 +98,13 @@ class ServiceError(Exception):
         )
 
 
+MOST_FAULTS = 200
+"""Faults told of one request, so that a hostile one costs little and gets a short answer."""
+
+
 def invalid(faults: Sequence[Fault]) -> ServiceError:
-    """The validation error that holds every fault."""
+    """The validation error that holds every fault, up to `MOST_FAULTS`."""
+    faults = faults[:MOST_FAULTS]
     return ServiceError(
         Kind.VALIDATION_ERROR,
         "; ".join(f"{fault.pointer[2:] or 'request'} {fault.detail}" for fault in faults),

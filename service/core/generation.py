@@ -68,9 +68,12 @@ class Generator:
         limit = loop.call_later(self._limits.run_seconds, run.stop, Stop.TOO_LONG)
         await asyncio.wait({generation})
         limit.cancel()
-        self._end(job, await self._kept(job, self._outcome(run, generation)))
-        if run.origin.conversation_id is not None:
-            self._runs.release(run.origin.conversation_id)
+        outcome = await self._kept(job, self._outcome(run, generation))
+        try:
+            self._end(job, outcome)
+        finally:
+            if run.origin.conversation_id is not None:
+                self._runs.release(run.origin.conversation_id)
         self._observer.run_ended(run)
 
     # The part that may be cancelled.
@@ -197,6 +200,7 @@ class Generator:
                         delay = min(2 * delay, LONGEST_DELAY_SECONDS)
                     else:
                         return None
+        self.checkpoints.leave(conversation_id, answer, self._stamps.now())
         return failure
 
 
@@ -236,9 +240,14 @@ def _finished(run: Run, ending: Ending, message_id: str | None) -> Finished:
 async def _uninterrupted(work: Awaitable[None]) -> None:
     """Await something to its end also when cancelled meanwhile; the cancellation comes after."""
     task = asyncio.ensure_future(work)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait({task})
-        task.result()
-        raise
+    interrupted: asyncio.CancelledError | None = None
+    while not task.done():
+        try:
+            await asyncio.wait({task})
+        except (
+            asyncio.CancelledError
+        ) as exc:  # by a client, by a deadline, or by one after the other
+            interrupted = exc
+    task.result()
+    if interrupted:
+        raise interrupted

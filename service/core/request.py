@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
+from itertools import islice
 from typing import Annotated, TypeVar
 from urllib.parse import quote
 
@@ -14,13 +15,10 @@ from msgspec.json import Encoder
 
 from service.core.catalogue import Catalogue, Model, Parameter, ParameterType
 from service.core.conversation import Hyperparameters, HyperparameterValue
-from service.core.errors import Fault, Kind, ServiceError, invalid
+from service.core.errors import MOST_FAULTS, Fault, Kind, ServiceError, invalid
 
 ROOT = "root"
 """The `parent_message_id` of a first question."""
-
-MOST_FAULTS = 200
-"""Faults told of one request, so that a hostile one does not make a large answer."""
 
 LONGEST_TITLE = 200
 LONGEST_ECHO = 60
@@ -168,6 +166,8 @@ def fit(
     ignored: list[str] = []
     faults: list[Fault] = []
     for name, value in asked.items():
+        if len(faults) >= MOST_FAULTS:
+            break
         parameter = parameters.get(name)
         if value is None and parameter:
             continue
@@ -202,7 +202,7 @@ def _checked(
     if refusal and faults:
         faults.append(Fault("#/model", refusal.problem.detail))
     if faults:
-        raise invalid(faults[:MOST_FAULTS])
+        raise invalid(faults)
     if refusal:
         raise refusal
     return model, fitted
@@ -252,7 +252,7 @@ def parse_as(cls: type[T], value: object) -> T:
     """A JSON value as an attrs class; raises `validation-error` with every fault."""
     result, faults = _structured(cls, value)
     if result is None:
-        raise invalid(faults[:MOST_FAULTS])
+        raise invalid(faults)
     return result
 
 
@@ -262,7 +262,8 @@ def _class_hook(cls: type[attrs.AttrsInstance]) -> Callable[[object, object], ob
     def structure(value: object, _: object) -> object:
         if not isinstance(value, dict):
             raise _FaultsError([_wrong("an object", value)])
-        faults = [_unknown(name, known) for name in value if name not in known]
+        unknown = (name for name in value if name not in known)
+        faults = [_unknown(name, known) for name in islice(unknown, MOST_FAULTS)]
         members: dict[str, object] = {}
         for name, attribute in known.items():
             try:
@@ -362,7 +363,7 @@ def _array_faults(parameter: Parameter, value: list[object]) -> list[Fault]:
         faults.append(
             Fault("#", f"must hold at most {parameter.max_items} items, got {len(value)}")
         )
-    for index, item in enumerate(value):
+    for index, item in enumerate(value[:MOST_FAULTS]):
         if not isinstance(item, str):
             faults.append(_wrong("a string", item).under(f"/{index}"))
         elif not item:

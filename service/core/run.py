@@ -203,7 +203,7 @@ class Run:
         self._log.append(payload)
         self.size += len(payload) + FRAME_OVERHEAD
         if isinstance(event, Delta):
-            if self.first_text_at is None:
+            if self.first_text_at is None and (event.content or event.reasoning):
                 self.first_text_at = asyncio.get_running_loop().time()
             if event.content:
                 self.content.add(event.content)
@@ -220,6 +220,7 @@ class Run:
             self.started = event
         else:
             self.ending = event
+            self._stop_generation = None  # it would keep the task, and so the prompt
             self._end_grace()
 
     def prepared(self) -> None:

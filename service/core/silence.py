@@ -15,8 +15,8 @@ class Silence:
         self._then = then
         self._loop = asyncio.get_running_loop()
         self._now = self._loop.time
-        self._last = self._now()
-        self._timer = self._loop.call_later(seconds, self._fire)
+        self._last = self._waited_from = self._now()
+        self._timer = self._loop.call_at(self._last + seconds, self._fire)
 
     def touch(self) -> None:
         """Something happened."""
@@ -27,10 +27,11 @@ class Silence:
         self._timer.cancel()
 
     def _fire(self) -> None:
-        now = self._now()
-        silent = now - self._last >= self._seconds
+        # Not by the clock: a timer may be a rounding early, and would be set anew for no time.
+        silent = self._last == self._waited_from
         if silent:
-            self._last = now
+            self._last = self._now()
+        self._waited_from = self._last
         self._timer = self._loop.call_at(self._last + self._seconds, self._fire)
         if silent:
             self._then()

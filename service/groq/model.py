@@ -61,7 +61,7 @@ class GroqModel:
             async with (
                 deadline,
                 aclosing(await self._accepted(prompt, deadline)) as response,
-                aclosing(self._parts(response, deadline)) as parts,
+                aclosing(self._parts(response, deadline, _paused(deadline))) as parts,
             ):
                 yield parts
         except TimeoutError as exc:
@@ -108,12 +108,13 @@ class GroqModel:
         return wait > self._limits.longest_wait_seconds or too_late
 
     async def _parts(
-        self, response: httpx.Response, deadline: asyncio.Timeout
+        self, response: httpx.Response, deadline: asyncio.Timeout, seconds_left: float
     ) -> AsyncGenerator[Delta | Ending, None]:
         chunks = Chunks()
         assert isinstance(response.stream, httpx.AsyncByteStream)
         stream = aiter(response.stream)  # `aiter_raw` without its layer around each read
         silence: Silence | None = None
+        deadline.reschedule(asyncio.get_running_loop().time() + seconds_left)
         try:
             async for data in stream:
                 if silence is None:
@@ -170,6 +171,14 @@ async def _checked(response: httpx.Response) -> httpx.Response:
 def _expire(deadline: asyncio.Timeout) -> None:
     if not deadline.expired():  # else it has, and the reader takes its time to leave
         deadline.reschedule(0)
+
+
+def _paused(deadline: asyncio.Timeout) -> float:
+    """Stop a deadline while something other than Groq is waited for; the seconds it had left."""
+    when = deadline.when()
+    assert when is not None  # it is running
+    deadline.reschedule(None)
+    return when - asyncio.get_running_loop().time()
 
 
 async def _drained(stream: AsyncIterator[bytes]) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from contextlib import suppress
 
 import structlog
 from msgspec.json import Encoder
@@ -23,13 +24,9 @@ def configure_logs(level: str, *, json: bool) -> None:
     ]
     number = logging.getLevelNamesMapping()[level]
     structlog.configure(
-        processors=[*shared, _json if json else structlog.dev.ConsoleRenderer()],
+        processors=[*shared, _json if json else _console],
         wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=(
-            structlog.BytesLoggerFactory(sys.stdout.buffer)
-            if json
-            else structlog.PrintLoggerFactory(sys.stdout)
-        ),
+        logger_factory=lambda *_: _Output(),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stdout)
@@ -47,8 +44,26 @@ def configure_logs(level: str, *, json: bool) -> None:
         logging.getLogger(name).setLevel(max(number, logging.WARNING))
 
 
+class _Output:
+    """Standard output; a line that cannot be written is lost, and nothing else is."""
+
+    def msg(self, line: bytes) -> None:
+        with suppress(OSError, ValueError):
+            sys.stdout.buffer.write(line + b"\n")
+            sys.stdout.buffer.flush()
+
+    debug = info = warning = error = critical = msg
+
+
 def _json(_logger: object, _name: str, event: EventDict) -> bytes:
     return _encode(event)
+
+
+_render = structlog.dev.ConsoleRenderer()
+
+
+def _console(logger: object, name: str, event: EventDict) -> bytes:
+    return _render(logger, name, event).encode(errors="replace")
 
 
 def _json_text(_logger: object, _name: str, event: EventDict) -> str:

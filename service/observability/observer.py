@@ -35,7 +35,7 @@ class LogObserver:
             model=run.model,
             status=run.status,
             reason=run.failure.kind.slug if run.failure else reason,
-            detail=run.failure.detail if run.failure else None,
+            detail=_upstream_detail(run),
             stopped_by=run.stopped_by.value if run.stopped_by else None,
             seconds=timing.total_time,
             time_to_first_token=timing.time_to_first_token,
@@ -58,3 +58,9 @@ class LogObserver:
         """Groq's list was read, or could not be."""
         told = log.info if models else log.error
         told("models_listed", groq=standing, models=models)
+
+
+def _upstream_detail(run: Run) -> str | None:
+    """What Groq said. Other details may repeat what a client sent."""
+    failure = run.failure
+    return failure.detail if failure and failure.kind.slug.startswith("upstream-") else None

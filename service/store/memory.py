@@ -69,7 +69,9 @@ class MemoryStore:
         conversation = self._kept.get(conversation_id)
         if conversation and conversation.message(answer.message_id):
             self._growing.pop(answer.message_id, None)
-            self._kept[conversation_id] = evolve(conversation, updated_at=updated_at)
+            self._kept[conversation_id] = evolve(
+                conversation, updated_at=max(updated_at, conversation.updated_at)
+            )
             self._replace(conversation_id, answer)
 
     async def page(self, limit: int, after: Position | None, words: Sequence[str]) -> Page:

@@ -119,7 +119,7 @@ COMMANDS = """
             system_prompt = new.system_prompt, hyperparameters = new.hyperparameters
         WHERE message_id = new.message_id;
         UPDATE conversations
-        SET updated_at = new.updated_at
+        SET updated_at = max(updated_at, new.updated_at)
         WHERE number = (SELECT conversation FROM messages WHERE message_id = new.message_id);
     END;
 """

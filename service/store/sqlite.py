@@ -95,6 +95,7 @@ class SqliteStore:
         self._path = path
         self._busy_seconds = busy_seconds
         self._turn = asyncio.Lock()
+        self._search_turn = asyncio.Lock()
         self._opened = AsyncExitStack()
         self._writer: aiosqlite.Connection | None = None
         self._reader: aiosqlite.Connection | None = None
@@ -158,7 +159,7 @@ class SqliteStore:
         await self._insert(_END, [(updated_at, *_row(answer))])
 
     async def page(self, limit: int, after: Position | None, words: Sequence[str]) -> Page:
-        rows = await _read(self._lister, *page_query(limit + 1, after, words))
+        rows = await self._search(*page_query(limit + 1, after, words))
         return Page(tuple(Summary(*row) for row in rows[:limit]), last=len(rows) <= limit)
 
     async def change(
@@ -172,6 +173,20 @@ class SqliteStore:
     async def count(self) -> int:
         [(count,)] = await _read(self._reader, _COUNT)
         return int(count)
+
+    async def _search(self, query: str, parameters: Sequence[object]) -> list[sqlite3.Row]:
+        """Read a list in its turn; one that nobody waits for any more is not read to its end."""
+        with _failures():
+            async with asyncio.timeout(self._busy_seconds):
+                await self._search_turn.acquire()
+            try:
+                return await _read(self._lister, query, parameters)
+            except asyncio.CancelledError:
+                if self._lister:
+                    await self._lister.interrupt()
+                raise
+            finally:
+                self._search_turn.release()
 
     def _connect(self) -> aiosqlite.Connection:
         return aiosqlite.connect(self._path, timeout=self._busy_seconds, isolation_level=None)

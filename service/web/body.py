@@ -1,5 +1,6 @@
 """What did the client send? A JSON value, and the headers that start a run."""
 
+import asyncio
 import re
 
 import msgspec
@@ -7,7 +8,7 @@ from aiohttp import hdrs, web
 
 from service.core.chat import Caller
 from service.core.errors import Fault, Kind, ServiceError, invalid
-from service.web.keys import REQUEST_ID
+from service.web.keys import REQUEST_ID, SETTINGS
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
 KEY_PATTERN = "^[!-~]{1,200}$"
@@ -22,12 +23,17 @@ async def json_body(request: web.Request) -> dict[str, object]:
     if request.content_type != "application/json" or sent is None:
         raise ServiceError(
             Kind.UNSUPPORTED_MEDIA_TYPE,
-            f"Content-Type must be application/json, got {(sent or 'none')[:100]}",
+            f"Content-Type must be application/json, got {ascii(sent or 'none')[:100]}",
         )
+    if request.headers.get(hdrs.CONTENT_ENCODING, "identity").lower() != "identity":
+        raise ServiceError(Kind.UNSUPPORTED_MEDIA_TYPE, "a body must not be compressed")
     try:
-        data = await request.read()
-    except web.RequestPayloadError as exc:  # such as gzip that is none
+        async with asyncio.timeout(request.app[SETTINGS].send_timeout_seconds):
+            data = await request.read()
+    except web.RequestPayloadError as exc:
         raise ServiceError(Kind.MALFORMED_JSON, "the body cannot be read") from exc
+    except TimeoutError as exc:
+        raise ServiceError(Kind.MALFORMED_JSON, "the body did not arrive in time") from exc
     return decoded(data)
 
 

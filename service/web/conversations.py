@@ -44,9 +44,10 @@ async def show_conversation(request: web.Request) -> web.StreamResponse:
     tree = request.query.get("tree", "false")
     if tree not in ("true", "false"):
         raise invalid([Fault("#/query/tree", "must be true or false")])
+    # Asked before the store: a run that ends meanwhile can still be read.
+    active = request.app[CONVERSATIONS].running_in(request.match_info["conversation_id"])
     conversation = await _conversation(request)
     shown = conversation.messages if tree == "true" else conversation.active_branch()
-    active = request.app[CONVERSATIONS].running_in(conversation.conversation_id)
     return _json(
         {
             **conversation_data(conversation),

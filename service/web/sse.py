@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
 
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 from aiohttp_sse import EventSourceResponse
 
 from service.core.run import Run
@@ -31,17 +31,21 @@ async def follow(
         ping_interval=NEVER_SECONDS,
     )
     response.headers[hdrs.CACHE_CONTROL] = "no-cache, no-transform"
-    await response.prepare(request)
+    if request.version < HttpVersion11:  # no chunks: the end of the connection is the end
+        response.force_close()
+        response.headers[hdrs.CONNECTION] = "close"
     transport = request.transport
-    assert transport  # else preparing had failed
-    async with response:
-        try:
+    try:
+        await response.prepare(request)
+        assert transport  # else preparing had failed
+        async with response:
             await _Reader(response, transport, run, after).read(
                 settings.keepalive_seconds, settings.send_timeout_seconds
             )
-        except ConnectionResetError:
-            pass  # the reader has gone; it can come back
-        except TimeoutError:
+    except ConnectionResetError:
+        pass  # the reader has gone; it can come back
+    except TimeoutError:
+        if transport:
             transport.abort()
     return response
 

@@ -18,6 +18,8 @@ def sse_frames(run_id: bytes, first_seq: int, payloads: Sequence[bytes]) -> byte
     `data` goes before `id`: a client that takes an id as soon as it reads it loses nothing when
     it is cut inside a frame.
     """
+    if len(payloads) == 1:  # as it is most of the time
+        return b"data: %b\nid: %b:%d\n\n" % (payloads[0], run_id, first_seq)
     return b"".join(
         [
             b"data: %b\nid: %b:%d\n\n" % (payload, run_id, seq)

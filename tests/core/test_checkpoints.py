@@ -2,13 +2,14 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+import pytest
 from attrs import define
 from hypothesis import given
 from hypothesis import strategies as st
 
 from clock import play, steps
 from fakes import FailingStore, RecordingObserver
-from service.core.checkpoints import INTERVAL_SECONDS, Checkpoints
+from service.core.checkpoints import INTERVAL_SECONDS, MOST_LEFT, Checkpoints
 from service.core.conversation import Answer, AnswerStatus, Question
 from service.core.events import Delta
 from service.core.ports import Beginning
@@ -152,6 +153,79 @@ async def test_writes_come_at_every_interval_also_after_a_failure() -> None:
 
         assert made.store.calls.count("checkpoint") >= 3
         assert (await made.stored("1"))[0].startswith("aaa")
+
+
+def ended(name: str) -> Answer:
+    return Answer(f"a-{name}", f"q-{name}", f"all of {name}", "now", "small", AnswerStatus.COMPLETE)
+
+
+async def test_answers_that_were_left_are_stored_when_the_store_is_back() -> None:
+    async with writing() as made:
+        for name in "12":
+            await made.begin(name)
+            made.checkpoints.leave(name, ended(name), "now")
+        made.store.fail("finish", times=3)
+        for _ in range(4):
+            await made.checkpoints.write()
+
+        assert [await made.stored(name) for name in "12"] == [("all of 1", ""), ("all of 2", "")]
+        assert made.observer.failures == ["finish"] * 3
+
+
+async def test_an_answer_that_was_left_is_stored_once() -> None:
+    async with writing() as made:
+        await made.begin("1")
+        made.checkpoints.leave("1", ended("1"), "now")
+        for _ in range(3):
+            await made.checkpoints.write()
+
+        assert made.store.calls.count("finish") == 1
+
+
+async def test_no_more_answers_are_left_than_the_limit() -> None:
+    async with writing() as made:
+        for number in range(MOST_LEFT + 5):
+            made.checkpoints.leave(str(number), ended(str(number)), "now")
+        await made.checkpoints.write()
+
+        assert made.store.calls.count("finish") == MOST_LEFT
+
+
+async def test_an_answer_that_meets_a_defect_does_not_hold_up_the_others() -> None:
+    async with writing() as made:
+        for name in "12":
+            await made.begin(name)
+            made.checkpoints.leave(name, ended(name), "now")
+        made.store.fail("finish", error=RuntimeError("a defect"))
+        with pytest.raises(RuntimeError):
+            await made.checkpoints.write()
+        await made.checkpoints.write()
+
+        assert await made.stored("2") == ("all of 2", "")
+
+
+async def test_an_answer_that_was_left_does_not_bring_a_deleted_conversation_back() -> None:
+    async with writing() as made:
+        await made.begin("1")
+        made.checkpoints.leave("1", ended("1"), "now")
+        await made.store.delete("1")
+        await made.checkpoints.write()
+
+        assert await made.store.get("1") is None
+
+
+async def test_a_defect_in_one_write_does_not_end_the_writing() -> None:
+    async with writing() as made:
+        run = await made.begin("1")
+        made.store.fail("checkpoint", error=RuntimeError("a defect"))
+        keeping = asyncio.create_task(made.checkpoints.write_forever())
+        run.append(Delta("a"))
+        await asyncio.sleep(3 * INTERVAL_SECONDS)
+        keeping.cancel()
+        await asyncio.wait({keeping})
+
+        assert await made.stored("1") == ("a", "")
+        assert made.observer.failures == ["checkpoint"]
 
 
 events = st.lists(

@@ -80,6 +80,17 @@ class TestFitting:
         wider = branch[max(history.dropped - 2, 0) :]
         assert wider == kept or sum(estimate(message.content) for message in wider) > room
 
+    @pytest.mark.parametrize(("missing", "dropped"), [(0, 0), (1, 2)])
+    def test_a_turn_that_fits_exactly_is_kept(self, missing: int, dropped: int) -> None:
+        branch = exchange(0, "a" * 300, "b" * 300)
+        needed = sum(estimate(message.content) for message in branch) + estimate("Why?") + 10
+
+        history = fit_history(
+            model_with(needed - missing), branch, system_prompt=None, question="Why?", max_tokens=10
+        )
+
+        assert history.dropped == dropped
+
     @given(branches)
     def test_keeps_everything_where_no_window_is_known(self, branch: tuple[Message, ...]) -> None:
         history = fit_history(

@@ -124,18 +124,21 @@ class TestDeleting:
             assert await made.store.count() == 0
             assert made.runs.running_in(id_of(first)) is None
 
-    async def test_keeps_runs_out_until_it_is_done(self) -> None:
+    async def test_is_as_if_it_were_done_for_who_comes_meanwhile(self) -> None:
         async with chatting() as made:
             run = await made.asked()
             gate = made.store.stall("delete")
             deleting = asyncio.create_task(made.conversations.delete(id_of(run)))
             await steps(3)
-            with pytest.raises(ServiceError) as raised:
+            with pytest.raises(ServiceError) as asked:
                 made.ask("And?", conversation_id=id_of(run))
+            with pytest.raises(ServiceError) as deleted:
+                await made.conversations.delete(id_of(run))
             gate.set()
             await deleting
 
-            assert raised.value.problem.kind is Kind.CONVERSATION_BUSY
+            assert asked.value.problem.kind is Kind.CONVERSATION_NOT_FOUND
+            assert deleted.value.problem.kind is Kind.CONVERSATION_NOT_FOUND
 
     async def test_that_fails_lets_the_conversation_be_used_again(self) -> None:
         async with chatting() as made:

@@ -102,6 +102,13 @@ class TestAWholeAnswer:
             assert await made.store.count() == 0
             assert run.state().content == WHOLE
 
+    async def test_is_not_checkpointed_any_more(self) -> None:
+        async with chatting() as made:
+            await made.asked()
+            await made.generator.checkpoints.write()
+
+            assert "checkpoint" not in made.store.calls
+
     async def test_ends_at_its_ending_whatever_would_follow(self) -> None:
         async with chatting([*ANSWER, Delta("more")]) as made:
             run = await made.asked()
@@ -245,7 +252,7 @@ class TestAStop:
             assert [event["type"] for event in prove_log(run)] == ["started", "finished"]
             assert run.status is RunStatus.CANCELLED
 
-    @pytest.mark.parametrize("reason", Stop)
+    @pytest.mark.parametrize("reason", [Stop.CANCELLED, Stop.INTERRUPTED])
     @pytest.mark.parametrize(
         "script",
         [SLOW, [*SLOW[:3], BROKEN], [0, 0, REFUSED], [*SLOW[:6], RuntimeError("a defect")]],
@@ -316,6 +323,44 @@ class TestTheStore:
             assert run.timing().total_time == PATIENCE
             assert made.runs.active_count == 0
             prove_log(run)
+
+    async def test_that_comes_back_after_the_run_has_given_up_gets_the_answer_all_the_same(
+        self,
+    ) -> None:
+        async with chatting() as made:
+            made.store.fail_for_ever("finish")
+            run = await made.asked()
+            await made.generator.checkpoints.write()
+            made.store.fail("finish", times=0)
+            await made.generator.checkpoints.write()
+
+            answer = await kept_answer(made, run)
+            assert (answer.status, answer.content) == (AnswerStatus.COMPLETE, run.content.whole())
+            made.store.calls.clear()
+            await made.generator.checkpoints.write()
+            assert made.store.calls == []
+
+    async def test_that_begins_slowly_is_waited_for_however_often_the_run_is_cancelled(
+        self,
+    ) -> None:
+        async with chatting() as made:
+            gate = made.store.stall("begin")
+            run = made.ask()
+            while "begin" not in made.store.calls:  # noqa: ASYNC110  # turns of the loop, no time
+                await asyncio.sleep(0)
+            [generation] = [
+                task for task in asyncio.all_tasks() if "_generate" in repr(task.get_coro())
+            ]
+            for _ in range(3):
+                generation.cancel()
+                await asyncio.sleep(0)
+            run.stop(Stop.CANCELLED)
+            gate.set()
+            await run.wait_done()
+
+            assert run.started
+            assert run.status is not RunStatus.RUNNING
+            assert (await kept_answer(made, run)).status is AnswerStatus.PARTIAL
 
     async def test_that_stalls_fails_the_run_when_patience_ends(self) -> None:
         async with chatting() as made:

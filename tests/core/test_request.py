@@ -9,9 +9,8 @@ from hypothesis import strategies as st
 
 from fakes import catalogue
 from service.core.catalogue import PARAMETER_TYPES, Parameter, ParameterType
-from service.core.errors import Kind, Problem, ServiceError
+from service.core.errors import MOST_FAULTS, Kind, Problem, ServiceError
 from service.core.request import (
-    MOST_FAULTS,
     ChatRequest,
     ConversationChange,
     Fitted,
@@ -220,6 +219,9 @@ class TestAChatRequest:
         assert (
             unquote(pointer).removeprefix("#/").replace("~1", "/").replace("~0", "~") == f"?{name}"
         )
+
+    def test_has_its_unknown_members_escaped_in_their_pointers(self) -> None:
+        assert list(faults_of(LEAST | {"a/b~c d": 1, "é": 1})) == ["#/a~1b~0c%20d", "#/%C3%A9"]
 
     @given(fit_requests(), st.text(max_size=50))
     def test_with_a_hyperparameter_that_is_not_known_is_refused_at_its_pointer(
@@ -532,7 +534,7 @@ class TestFingerprint:
 
     def test_of_a_value_too_deep_is_a_refusal(self) -> None:
         value: object = "bottom"
-        for _ in range(100_000):
+        for _ in range(3000):
             value = [value]
 
         with pytest.raises(ServiceError) as raised:

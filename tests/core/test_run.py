@@ -144,6 +144,13 @@ class TestReading:
                 len(piece) + 1
             )
 
+    async def test_a_write_ends_before_the_event_that_would_be_too_much(self) -> None:
+        run = make_run()
+        for _ in range(3):
+            run.append(Delta("a" * (WRITE_LIMIT // 2)))
+
+        assert [len(run.after(seq)) for seq in (START, 0, 1)] == [1, 1, 1]
+
     async def test_there_is_nothing_after_the_last_event(self) -> None:
         run = make_run()
         run.append(started())

@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from store.samples import STORES
 
 from service.core.ports import ConversationStore
 from service.store.open import open_store
+from store.samples import STORES
 
 
 @pytest.fixture(params=STORES)

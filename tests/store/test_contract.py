@@ -5,12 +5,12 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
 from attrs import evolve
-from store.samples import beginning, ended, growing, moment, question
 
 from service.core.conversation import AnswerStatus, Conversation, Message, Summary
 from service.core.errors import Kind, ServiceError
 from service.core.ports import Beginning, Checkpoint, ConversationStore, Page, Position
 from service.core.search import words
+from store.samples import beginning, ended, growing, moment, question
 
 Use = Callable[[ConversationStore], Awaitable[object]]
 
@@ -281,6 +281,15 @@ async def test_finishing_again_counts(store: ConversationStore) -> None:
     assert (await messages(store, "c-1"))[1] == ended("1", "second")
     assert await found(store, "first") == []
     assert await found(store, "second") == ["c-1"]
+
+
+async def test_finishing_late_does_not_turn_time_back(store: ConversationStore) -> None:
+    await store.begin(beginning("1"))
+    await store.finish("c-1", ended("1", "first"), moment(9))
+
+    await store.finish("c-1", ended("1", "first"), moment(7))
+
+    assert (await whole(store, "c-1")).updated_at == moment(9)
 
 
 async def test_finishing_passes_over_what_is_gone(store: ConversationStore) -> None:

@@ -1,7 +1,6 @@
-from store.samples import beginning
-
 from service.core.ports import Checkpoint
 from service.store.memory import MemoryStore
+from store.samples import beginning
 
 
 async def test_what_was_read_does_not_change() -> None:

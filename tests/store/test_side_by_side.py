@@ -9,13 +9,13 @@ from pathlib import Path
 from attrs import evolve, field, frozen
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from store.samples import SETTINGS, STORES, USAGE, ended, growing, moment
 
 from service.core.conversation import Answer, AnswerStatus, FinishReason, Question
 from service.core.errors import ServiceError
 from service.core.ports import Beginning, Checkpoint, ConversationStore, Position
 from service.core.search import words
 from service.store.open import open_store
+from store.samples import SETTINGS, STORES, USAGE, ended, growing, moment
 
 
 @frozen

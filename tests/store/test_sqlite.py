@@ -12,8 +12,6 @@ from pathlib import Path
 import aiosqlite
 import pytest
 from attrs import evolve
-from store.samples import beginning, ended, growing, moment, question
-from store.writer import PIECES, answer
 
 from service.core.conversation import AnswerStatus, Conversation
 from service.core.errors import Kind, ServiceError
@@ -21,6 +19,8 @@ from service.core.ports import Position
 from service.store.open import open_store
 from service.store.schema import MIGRATIONS
 from service.store.sqlite import SqliteStore, migrate, page_query
+from store.samples import beginning, ended, growing, moment, question
+from store.writer import PIECES, answer
 
 BUSY_SECONDS = 0.2
 ROOT = Path(__file__).parents[2]

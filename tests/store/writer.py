@@ -9,10 +9,9 @@ import asyncio
 import itertools
 import sys
 
-from store.samples import beginning, ended, moment
-
 from service.core.ports import Checkpoint, ConversationStore
 from service.store.open import open_store
+from store.samples import beginning, ended, moment
 
 PIECES = 4
 WRITERS = 3

@@ -11,10 +11,12 @@ from web.outside import (
     asked,
     chat,
     chat_bytes,
+    conversation_about,
     exchange,
     listed,
     problem_of,
     request_bytes,
+    shown,
     state_of,
     wired,
 )
@@ -143,33 +145,54 @@ async def test_a_chunked_body_is_measured_as_it_comes(shared: Running) -> None:
     assert head.startswith(b"HTTP/1.1 413 ")
 
 
-async def test_a_compressed_body_is_measured_as_it_unfolds(shared: Running) -> None:
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "GZIP, identity"])
+async def test_a_compressed_body_is_refused_and_never_unpacked(
+    shared: Running, coding: str
+) -> None:
     bomb = gzip.compress(b" " * 10_000_000, 1)
-    headers = ["Content-Type: application/json", "Content-Encoding: gzip", "Connection: close"]
-
-    status, _, _ = await exchange(shared.client, request_bytes("POST", "/api/chat", bomb, *headers))
-
-    assert status == 413
-
-
-async def test_a_body_that_cannot_be_unfolded_is_malformed(shared: Running) -> None:
-    headers = ["Content-Type: application/json", "Content-Encoding: gzip", "Connection: close"]
+    headers = [
+        "Content-Type: application/json",
+        f"Content-Encoding: {coding}",
+        "Connection: close",
+    ]
 
     status, _, body = await exchange(
-        shared.client, request_bytes("POST", "/api/chat", b"not gzip", *headers)
+        shared.client, request_bytes("POST", "/api/chat", bomb[:4000], *headers)
     )
 
-    assert (status, json.loads(body)["type"]) == (400, "/problems/malformed-json")
+    assert (status, json.loads(body)["type"]) == (415, "/problems/unsupported-media-type")
 
 
-async def test_a_compressed_body_is_read(shared: Running) -> None:
-    headers = ["Content-Type: application/json", "Content-Encoding: gzip", "Connection: close"]
-
-    status, _, _ = await exchange(
-        shared.client, request_bytes("POST", "/api/chat", gzip.compress(of_size(200)), *headers)
+async def test_a_content_type_that_is_no_text_is_refused(shared: Running) -> None:
+    request = (
+        b"POST /api/chat HTTP/1.1\r\nHost: s\r\nConnection: close\r\n"
+        b"Content-Type: a/\xff\r\nContent-Length: 2\r\n\r\n{}"
     )
 
-    assert status == 200
+    status, _, body = await exchange(shared.client, request)
+
+    assert (status, json.loads(body)["type"]) == (415, "/problems/unsupported-media-type")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"hyperparameters": {"stop": [0] * 400}},
+        {"hyperparameters": {f"unknown{number}": 0 for number in range(300)}},
+        {f"unknown{number}": 0 for number in range(300)},
+    ],
+)
+async def test_no_more_faults_are_told_than_anybody_reads(body: dict[str, object]) -> None:
+    async with running() as served:
+        conversation = await conversation_about(served, "What?")
+        answer = (await shown(served, conversation))["messages"][1]["message_id"]
+        path = f"/api/conversations/{conversation}/messages/{answer}/regenerate"
+        for target in ("/api/chat", path):
+            async with served.client.post(target, json=body) as response:
+                problem = await response.json()
+
+            assert problem["type"] == "/problems/validation-error"
+            assert len(problem["errors"]) <= 200
 
 
 # Routes.
