@@ -34,7 +34,7 @@ run: .venv/.run
 	echo; \
 	exec $(BIN)/python -m service --simulate $(ARGS)
 
-test: .venv/.test
+test: .venv/.test tests/node/node_modules/.made
 	@.ci/programs
 	@[ -d .venv/node_modules/$(SPECS) ] || $(NPM) $(SPECS)@6.11.1 || echo "Not installed: npm's $(SPECS)" >&2
 	$(BIN)/python -m pytest $(ARGS)
@@ -53,7 +53,7 @@ bench: .venv/.run build/bench/.peers
 	$(BIN)/python -m benchmarks.measure $(ARGS)
 
 clean:
-	rm -rf .venv build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv build dist *.egg-info tests/node/node_modules .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find $(CHECKED) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp says: this was installed after the dependencies last changed.
@@ -67,6 +67,12 @@ clean:
 	@echo "Installing what the tests need into .venv …"
 	@$(PIP) -e '.[test]'
 	@touch $@
+
+tests/node/node_modules/.made: tests/node/package.json tests/node/package-lock.json
+	@.ci/programs
+	@echo "Installing what the tests need of Node into tests/node …"
+	@cd tests/node && npm ci --silent --no-audit --no-fund && touch node_modules/.made || \
+	  echo "The tests that need it will fail: npm ci did not work" >&2
 
 .venv/.dev: .venv/.test
 	@echo "Installing the linter and the type checker into .venv …"

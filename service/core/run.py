@@ -98,19 +98,17 @@ class RunState(Struct, frozen=True, kw_only=True):
 class Text:
     """Text that grows by pieces; read whole from time to time."""
 
-    __slots__ = ("_pieces",)
+    __slots__ = ("_pieces", "add")
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
-
-    def add(self, piece: str) -> None:
-        """Add to the end."""
-        self._pieces.append(piece)
+        self.add = self._pieces.append
+        """Add a piece to the end."""
 
     def whole(self) -> str:
         """All of it."""
         if len(self._pieces) > 1:
-            self._pieces = ["".join(self._pieces)]
+            self._pieces[:] = ["".join(self._pieces)]
         return self._pieces[0] if self._pieces else ""
 
 

@@ -42,16 +42,16 @@ async def optional_json_body(request: web.Request) -> dict[str, object]:
     return await json_body(request) if request.can_read_body else {}
 
 
-def decoded(data: bytes | str) -> dict[str, object]:
+def decoded(data: bytes, called: str = "the body") -> dict[str, object]:
     """A JSON object; raises `malformed-json`."""
     try:
         value = msgspec.json.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
-        raise ServiceError(Kind.MALFORMED_JSON, f"the body is not JSON: {exc}") from exc
+        raise ServiceError(Kind.MALFORMED_JSON, f"{called} is not JSON: {exc}") from exc
     except RecursionError as exc:
-        raise ServiceError(Kind.MALFORMED_JSON, "the body is nested too deeply") from exc
+        raise ServiceError(Kind.MALFORMED_JSON, f"{called} is nested too deeply") from exc
     if not isinstance(value, dict):
-        raise ServiceError(Kind.MALFORMED_JSON, "the body must be a JSON object")
+        raise ServiceError(Kind.MALFORMED_JSON, f"{called} must be a JSON object")
     return value
 
 

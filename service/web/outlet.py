@@ -3,7 +3,6 @@
 import asyncio
 from collections import deque
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Literal, Protocol
 
 import structlog
@@ -22,10 +21,8 @@ log = structlog.get_logger()
 class Source(Protocol):
     """Something that has frames for a socket."""
 
-    @property
-    def has_more(self) -> bool:
-        """Whether it has frames at this moment."""
-        ...
+    has_more: bool
+    """Whether there was more than what was taken last."""
 
     def take(self) -> Sequence[bytes]:
         """The next text frames, of at most 64 KiB or one; none where there is no more for now."""
@@ -106,13 +103,15 @@ class Outlet:
 
     def _at_once(self, batch: Batch) -> Batch:
         """Write what the transport has room for; what it has none for is given back."""
-        size = sum(len(message) for message, _ in batch)
+        size = len(batch[0][0]) if len(batch) == 1 else sum(len(message) for message, _ in batch)
         if size > AT_ONCE or self._transport.get_write_buffer_size():
             return batch
         for message, kind in batch:
-            # It would await room in the buffer only, and there is room.
-            with suppress(StopIteration):
+            try:  # noqa: SIM105  # `suppress` costs as much as a write
+                # It would await room in the buffer only, and there is room.
                 self._socket.send_frame(message, kind).send(None)
+            except StopIteration:
+                pass
         return []
 
     async def _write_all(self, batch: Batch) -> None:
@@ -144,11 +143,13 @@ class Outlet:
             self._said.clear()
             self._free()
             return said
-        batch: Batch = []
-        while self._turns and not batch:
-            source = next(iter(self._turns))
-            del self._turns[source]
-            batch = [(frame, WSMsgType.TEXT) for frame in source.take()]
+        turns = self._turns
+        while turns:
+            source = next(iter(turns))
+            del turns[source]
+            frames = source.take()
             if source.has_more:
-                self._turns[source] = None  # behind the others
-        return batch
+                turns[source] = None  # behind the others
+            if frames:
+                return [(frame, WSMsgType.TEXT) for frame in frames]
+        return []

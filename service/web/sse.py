@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
 
 from aiohttp import HttpVersion11, hdrs, web
 from aiohttp_sse import EventSourceResponse
@@ -112,18 +111,19 @@ class _Reader:
             return  # under way, and will see it
         payloads = self._run.after(self._after)
         frames = sse_frames(self._run_id, self._after + 1, payloads)
-        if self._run.done or len(frames) > AT_ONCE or self._transport.get_write_buffer_size():
+        if self._run.ending or len(frames) > AT_ONCE or self._transport.get_write_buffer_size():
             waiter.set_result(None)
             return
         try:
             # It would await room in the buffer only, and there is room.
-            with suppress(StopIteration):
-                self._response.write(frames).send(None)
+            self._response.write(frames).send(None)
+        except StopIteration:
+            pass
         except Exception:  # noqa: BLE001  # the task meets it again, where it can be told
             waiter.set_result(None)
-        else:
-            self._after += len(payloads)
-            self._silence.touch()
+            return
+        self._after += len(payloads)
+        self._silence.touch()
 
     def _break_silence(self) -> None:
         self._silent = True

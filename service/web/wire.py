@@ -7,6 +7,8 @@ KEEP_ALIVE = b": keep-alive\n"
 
 def ws_frames(prefix: bytes, first_seq: int, payloads: Sequence[bytes]) -> list[bytes]:
     """Encoded events as messages of a socket; `prefix` is `{"id":ID,"seq":`, ID encoded."""
+    if len(payloads) == 1:
+        return [b"%b%d,%b" % (prefix, first_seq, payloads[0][1:])]
     return [
         b"%b%d,%b" % (prefix, seq, payload[1:]) for seq, payload in enumerate(payloads, first_seq)
     ]

@@ -3,6 +3,7 @@
 import asyncio
 import math
 from contextlib import ExitStack, suppress
+from functools import partial
 
 import structlog
 from aiohttp import WSMsgType, hdrs, web
@@ -303,15 +304,9 @@ class _Reader:
         self._prefix = b'{"id":%b,"seq":' % encode(reader_id)
         self._reading = ExitStack()
         self._reading.enter_context(run.reading())
-        self._reading.enter_context(run.following(self._on_news))
-
-    def _on_news(self) -> None:
-        self._outlet.has_news(self)
-
-    @property
-    def has_more(self) -> bool:
-        """Whether the log goes on after the cursor."""
-        return self.run.last_seq > self._after
+        self._reading.enter_context(run.following(partial(outlet.has_news, self)))
+        self.has_more = False
+        """Whether the log went on after what was taken last."""
 
     def take(self) -> list[bytes]:
         """The next events as frames; the last of them frees the id."""
@@ -319,7 +314,8 @@ class _Reader:
         payloads = run.after(self._after)
         frames = ws_frames(self._prefix, self._after + 1, payloads)
         self._after += len(payloads)
-        if run.done and not self.has_more:
+        self.has_more = self._after < run.last_seq
+        if run.ending and not self.has_more:
             self.close()
             if self._asked and run.failure and not run.started:
                 refusal = ServiceError.of(run.failure).under("/request")
@@ -355,7 +351,7 @@ def _object_in(kind: WSMsgType, data: object) -> dict[str, object]:
     """The JSON object that a message is; raises `malformed-json`."""
     if kind is not WSMsgType.TEXT or not isinstance(data, bytes):
         raise ServiceError(Kind.MALFORMED_JSON, "a message must be a text frame")
-    return decoded(data)
+    return decoded(data, "a message")
 
 
 def _id_of(value: dict[str, object]) -> str | None:

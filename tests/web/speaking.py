@@ -99,6 +99,19 @@ async def speaking(
         yield peer
 
 
+async def refused(peer: Peer, status: int, slug: str, reader_id: str | None = None) -> Json:
+    """The problem in the next message, which answers under that id and is well-formed."""
+    message = await peer.hear()
+    assert set(message) == {"type", "id", "error"}, message
+    assert (message["type"], message["id"]) == ("error", reader_id)
+    problem: Json = message["error"]
+    assert (problem["status"], problem["type"]) == (status, f"/problems/{slug}"), problem
+    assert problem["title"]
+    assert problem["detail"]
+    assert problem["request_id"]
+    return problem
+
+
 def of(heard: list[Json], reader_id: str) -> list[Json]:
     """The messages under one id."""
     return [message for message in heard if message.get("id") == reader_id]

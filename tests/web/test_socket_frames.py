@@ -4,8 +4,10 @@ import asyncio
 import json
 import random
 import struct
+from collections.abc import AsyncIterator
 
 import pytest
+import pytest_asyncio
 from web.outside import Held, connections, exchange, until
 from web.speaking import (
     PING,
@@ -23,6 +25,8 @@ from web.speaking import (
 )
 
 from support import Running, running
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PROTOCOL_ERROR, TOO_BIG = 1002, 1009
 FIN = 0x80
@@ -43,6 +47,13 @@ BROKEN = {
     "close with a code that is none": frame(struct.pack(">H", 999), FIN | 0x8),
     "a text within a text": frame(b"{", 0x1) + frame(b"{}", FIN | 0x1),
 }
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def served() -> AsyncIterator[Running]:
+    """One for all: nothing that is tried here may leave something behind."""
+    async with running() as service:
+        yield service
 
 
 async def welcomed(peer: RawPeer) -> None:

@@ -2,11 +2,10 @@ import asyncio
 from contextlib import AsyncExitStack
 
 import pytest
-from aiohttp import WSServerHandshakeError
 from web.outside import Held, Json, faults_of, problem_of, said, until
 from web.speaking import PATH, frame, handshake, raw, sockets_open, speaking, text_frame
 
-from support import Running, running
+from support import running
 
 TOO_MANY_MESSAGES = 4429
 
@@ -165,97 +164,3 @@ def upgrade(origin: str | None = None) -> dict[str, str]:
     lines = handshake().decode().split("\r\n")[2:-2]
     named = dict(line.split(": ", 1) for line in lines)
     return named | ({"Origin": origin} if origin else {})
-
-
-# Origins and the subprotocol.
-
-
-ALLOWED = [
-    "http://localhost:3000",
-    "http://{host}",
-    "https://{host}",
-    "HTTP://{host}",
-]
-REFUSED = [
-    "http://evil.example",
-    "null",
-    "",
-    "http://{host}.evil.example",
-    "http://evil.example/{host}",
-    "http://localhost:3001",
-    "http://localhost",
-    "https://localhost:3000",
-]
-
-
-@pytest.mark.parametrize("origin", ALLOWED)
-async def test_pages_of_the_service_and_of_cors_are_let_in(served: Running, origin: str) -> None:
-    host = f"{served.client.host}:{served.client.port}"
-
-    async with speaking(served, headers={"Origin": origin.format(host=host)}) as peer:
-        await peer.nothing_more()
-
-
-@pytest.mark.parametrize("origin", REFUSED)
-async def test_other_origins_are_refused(served: Running, origin: str) -> None:
-    host = f"{served.client.host}:{served.client.port}"
-    headers = {"Origin": origin.format(host=host)}
-
-    with pytest.raises(WSServerHandshakeError) as caught:
-        await served.client.ws_connect(PATH, headers=headers)
-
-    assert caught.value.status == 403
-
-
-@pytest.mark.parametrize(
-    ("host", "origin"),
-    [
-        ("chat.example", "https://chat.example"),
-        ("chat.example", "https://chat.example:443"),
-        ("chat.example:80", "http://chat.example"),
-        ("Chat.Example", "https://chat.example"),
-        ("[::1]:8000", "http://[::1]:8000"),
-    ],
-)
-async def test_behind_a_proxy_the_name_counts(served: Running, host: str, origin: str) -> None:
-    async with speaking(served, headers={"Host": host, "Origin": origin}) as peer:
-        await peer.nothing_more()
-
-
-@pytest.mark.parametrize("origin", ["null", "", "http://", "http://:80"])
-async def test_without_a_host_no_origin_is_its_own(served: Running, origin: str) -> None:
-    with pytest.raises(WSServerHandshakeError) as caught:
-        await served.client.ws_connect(PATH, headers={"Host": "", "Origin": origin})
-
-    assert caught.value.status in (400, 403)
-
-
-async def test_any_origin_may_be_allowed() -> None:
-    async with running(CORS_ORIGINS="*") as served:
-        async with speaking(served, headers={"Origin": "http://anywhere.example"}) as peer:
-            await peer.nothing_more()
-
-
-@pytest.mark.parametrize(
-    ("offered", "selected"),
-    [
-        (["ai-library.v1"], "ai-library.v1"),
-        (["other", "ai-library.v1"], "ai-library.v1"),
-        (["other"], None),
-        ([], None),
-    ],
-)
-async def test_the_subprotocol_is_selected_when_offered(
-    served: Running, offered: list[str], selected: str | None
-) -> None:
-    async with speaking(served, protocols=offered) as peer:
-        assert peer.socket.protocol == selected
-
-
-async def test_the_response_names_the_request(served: Running) -> None:
-    async with speaking(served, headers={"X-Request-Id": "abc"}) as peer:
-        await peer.say("leave", id="a")
-        error = await peer.hear()
-
-    assert peer.welcome["connection_id"] == "abc"
-    assert error["error"]["request_id"] == "abc"

@@ -1,27 +1,13 @@
 import json
 
 import pytest
-from web.outside import Held, Json, asked, conversation_about, ended, faults_of, said, start
-from web.speaking import Peer, check_whole, of, said_in, speaking
+from web.outside import Held, asked, conversation_about, ended, faults_of, said, start
+from web.speaking import check_whole, of, refused, said_in, speaking
 
 from service.simulator import Raw, Refusal, Silence, error_data
 from support import MODEL, Running, running
 
-LIVE = "a"
-UNKNOWN = "0198c2f0-0000-7000-8000-000000000000"
-
-
-async def refused(peer: Peer, status: int, slug: str, reader_id: str | None = None) -> Json:
-    """The problem in the next message, which answers under that id and is well-formed."""
-    message = await peer.hear()
-    assert set(message) == {"type", "id", "error"}, message
-    assert (message["type"], message["id"]) == ("error", reader_id)
-    problem: Json = message["error"]
-    assert (problem["status"], problem["type"]) == (status, f"/problems/{slug}"), problem
-    assert problem["title"]
-    assert problem["detail"]
-    assert problem["request_id"]
-    return problem
+ABSENT = "0198c2f0-0000-7000-8000-000000000000"
 
 
 async def test_the_welcome_comes_first_and_names_every_limit(served: Running) -> None:
@@ -147,112 +133,13 @@ async def test_a_run_cancelled_before_groq_accepts_has_only_finished(served: Run
 # What is refused.
 
 
-NOT_OBJECTS = [
-    "",
-    "{",
-    "[]",
-    '"chat"',
-    "1",
-    "null",
-    "{}{}",
-    '{"a":NaN}',
-    '{"type":"ping"',
-    "[" * 5000,
-]
-
-
-@pytest.mark.parametrize("text", NOT_OBJECTS)
-async def test_what_is_no_json_object_is_malformed(served: Running, text: str) -> None:
-    async with speaking(served) as peer:
-        await peer.socket.send_str(text)
-        await refused(peer, 400, "malformed-json")
-        await peer.nothing_more()
-
-
-async def test_a_binary_frame_is_malformed_whatever_it_holds(served: Running) -> None:
-    async with speaking(served) as peer:
-        await peer.socket.send_bytes(b'{"type":"ping"}')
-        await refused(peer, 400, "malformed-json")
-        await peer.nothing_more()
-
-
-LONG = "x" * 65
-UNFIT: list[tuple[Json, list[str]]] = [
-    ({}, ["#/type"]),
-    ({"type": None}, ["#/type"]),
-    ({"type": "chats"}, ["#/type"]),
-    ({"type": "welcome"}, ["#/type"]),
-    ({"type": 1}, ["#/type"]),
-    ({"type": ["chat"]}, ["#/type"]),
-    ({"type": {}}, ["#/type"]),
-    ({"type": "ping", "id": "b"}, ["#/id"]),
-    ({"type": "ping", "x/y~": 1}, ["#/x~1y~0"]),
-    ({"type": "chat"}, ["#/id", "#/request"]),
-    ({"type": "chat", "id": "b"}, ["#/request"]),
-    ({"type": "chat", "id": "b", "request": []}, ["#/request"]),
-    ({"type": "chat", "id": "b", "request": "x"}, ["#/request"]),
-    ({"type": "chat", "id": "", "request": asked()}, ["#/id"]),
-    ({"type": "chat", "id": LONG, "request": asked()}, ["#/id"]),
-    ({"type": "chat", "id": 1, "request": asked()}, ["#/id"]),
-    ({"type": "chat", "id": None, "request": asked()}, ["#/id"]),
-    ({"type": "chat", "id": "b", "request": asked(), "after": 1}, ["#/after"]),
-    ({"type": "chat", "id": "b", "request": {}}, ["#/request/model", "#/request/user_prompt"]),
-    ({"type": "chat", "id": "b", "request": asked(prompt=1)}, ["#/request/prompt"]),
-    (
-        {"type": "chat", "id": "b", "request": asked(hyperparameters={"top_p": 2, "stop": [""]})},
-        ["#/request/hyperparameters/top_p", "#/request/hyperparameters/stop/0"],
-    ),
-    ({"type": "chat", "id": "b", "request": asked(), "idempotency_key": ""}, ["#/idempotency_key"]),
-    ({"type": "chat", "id": "b", "request": asked(), "idempotency_key": 1}, ["#/idempotency_key"]),
-    (
-        {"type": "chat", "id": "b", "request": asked(), "idempotency_key": "k" * 201},
-        ["#/idempotency_key"],
-    ),
-    ({"type": "resume"}, ["#/id", "#/run_id"]),
-    ({"type": "resume", "id": "b", "run_id": 1}, ["#/run_id"]),
-    ({"type": "resume", "id": "b", "run_id": UNKNOWN, "after": -2}, ["#/after"]),
-    ({"type": "resume", "id": "b", "run_id": UNKNOWN, "after": "1"}, ["#/after"]),
-    ({"type": "resume", "id": "b", "run_id": UNKNOWN, "after": 1.0}, ["#/after"]),
-    ({"type": "resume", "id": "b", "run_id": UNKNOWN, "after": True}, ["#/after"]),
-    ({"type": "cancel"}, ["#/id"]),
-    ({"type": "cancel", "id": "b", "run_id": UNKNOWN}, ["#/run_id"]),
-    ({"type": "leave"}, ["#/id"]),
-    ({"type": "leave", "id": LONG}, ["#/id"]),
-]
-
-
-def id_told(message: Json) -> str | None:
-    """The id that an error answers under: the message's, if it is one."""
-    given = message.get("id")
-    return given if isinstance(given, str) and 1 <= len(given) <= 64 else None
-
-
-@pytest.mark.parametrize(("message", "pointers"), UNFIT)
-async def test_an_unfit_message_is_refused_with_every_fault_and_harms_no_run(
-    served: Running, message: Json, pointers: list[str]
-) -> None:
-    held = Held()
-    served.script.next(held.answer)
-
-    async with speaking(served) as peer:
-        await peer.chat(LIVE)
-        heard = await peer.hear_to("delta")
-        await peer.socket.send_json(message)
-        problem = await refused(peer, 422, "validation-error", id_told(message))
-        held.let_go()
-        heard += await peer.hear_end(LIVE)
-
-    assert sorted(faults_of(problem)) == sorted(pointers)
-    assert check_whole(heard) == held.text
-
-
 async def test_other_refusals_are_those_of_http(served: Running) -> None:
     async with speaking(served) as peer:
         await peer.chat("a", model="nope")
         await refused(peer, 422, "unknown-model", "a")
-        await peer.say("resume", id="a", run_id=UNKNOWN)
+        await peer.say("resume", id="a", run_id=ABSENT)
         await refused(peer, 404, "run-not-found", "a")
-        await peer.chat("a", conversation_id=UNKNOWN)
+        await peer.chat("a", conversation_id=ABSENT)
         await refused(peer, 404, "conversation-not-found", "a")
         await peer.chat("a", user_prompt="word " * 200_000)
         await refused(peer, 422, "context-too-long", "a")

@@ -48,15 +48,13 @@ class Talk:
     left: list[bytes]
     per_turn: int = 1
     fault: Exception | None = None
-
-    @property
-    def has_more(self) -> bool:
-        return bool(self.left)
+    has_more: bool = False
 
     def take(self) -> Sequence[bytes]:
         if self.fault:
             raise self.fault
         taken, self.left = self.left[: self.per_turn], self.left[self.per_turn :]
+        self.has_more = bool(self.left)
         return taken
 
 
@@ -86,6 +84,16 @@ async def test_what_there_is_room_for_is_written_within_the_step(
 
     assert line.frames == [b"said", b"a0"]
     assert len(asyncio.all_tasks()) == 1
+
+
+async def test_where_there_is_no_room_nobody_waits_within_the_step(
+    line: Line, outlet: Outlet
+) -> None:
+    outlet.say(b"said")
+    within_the_step = list(line.frames)
+    await until(lambda: line.frames == [b"said"])
+
+    assert within_the_step == []
 
 
 async def test_a_long_answer_and_a_fast_one_take_turns_with_the_others(
@@ -193,7 +201,14 @@ async def test_caught_up_waits_for_what_was_said_only(line: Line, outlet: Outlet
     assert not before
 
 
-@pytest.mark.parametrize("fault", [ClientConnectionResetError(), RuntimeError("a defect")])
+FAULTS = [
+    ClientConnectionResetError(),
+    ConnectionError("Connection lost"),
+    RuntimeError("a defect"),
+]
+
+
+@pytest.mark.parametrize("fault", FAULTS)
 @pytest.mark.parametrize("at_once", [True, False])
 async def test_a_fault_of_the_socket_never_reaches_who_brings_news(
     line: Line, outlet: Outlet, fault: Exception, *, at_once: bool
