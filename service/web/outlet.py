@@ -116,6 +116,7 @@ class Outlet:
 
     async def _write_all(self, batch: Batch) -> None:
         try:
+            batch = batch or self._next()
             while batch:
                 async with asyncio.timeout(self._timeout_seconds):
                     for message, kind in batch:
@@ -124,6 +125,7 @@ class Outlet:
         except ConnectionError:
             self.close()
         except TimeoutError:
+            self.close()
             self._transport.abort()
         except Exception as error:  # noqa: BLE001  # a gap in what is sent must not stay unseen
             self._give_up(error)

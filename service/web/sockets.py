@@ -34,6 +34,7 @@ class Sockets:
         self._addresses: Counter[str] = Counter()
         self._count = 0
         self._open: set[OpenSocket] = set()
+        self._draining = False
 
     @contextmanager
     def place(self, address: str) -> Iterator[None]:
@@ -68,10 +69,19 @@ class Sockets:
             self._open.discard(socket)
 
     def announce_draining(self) -> None:
-        """Tell every peer that this server is going away."""
+        """Tell every peer that this server is going away, and those that come yet."""
+        self._draining = True
         for socket in self._open:
-            socket.announce_draining(round(random.uniform(*RETRY_SECONDS), 3))  # noqa: S311
+            socket.announce_draining(_retry_after())
+
+    def retry_after(self) -> float | None:
+        """Seconds after which a new peer shall go elsewhere; None where it may stay."""
+        return _retry_after() if self._draining else None
 
     async def close(self) -> None:
         """Close every socket."""
         await asyncio.gather(*(socket.go_away() for socket in list(self._open)))
+
+
+def _retry_after() -> float:
+    return round(random.uniform(*RETRY_SECONDS), 3)  # noqa: S311

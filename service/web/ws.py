@@ -68,7 +68,7 @@ async def chat_socket(request: web.Request) -> web.StreamResponse:
         assert transport  # else preparing had failed
         session = Session(request, socket, transport)
         with sockets.open(session):
-            await session.serve()
+            await session.serve(sockets.retry_after())
     return socket
 
 
@@ -110,8 +110,8 @@ class Session:
         self._heard = self._loop.time()
         self._heartbeat = self._loop.call_later(self._limits.ping_seconds, self._beat)
 
-    async def serve(self) -> None:
-        """Answer messages until the socket closes."""
+    async def serve(self, retry_after: float | None) -> None:
+        """Answer messages until the socket closes; `retry_after` where the server is going away."""
         limits = SocketLimits(
             runs=self._limits.runs,
             message_bytes=self._message_bytes,
@@ -120,6 +120,8 @@ class Session:
         )
         try:
             self._say(Welcome(connection_id=self._request_id, limits=limits))
+            if retry_after is not None:
+                self.announce_draining(retry_after)
             await self._listen()
         finally:
             self._heartbeat.cancel()

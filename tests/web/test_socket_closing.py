@@ -111,6 +111,15 @@ async def test_draining_is_told_to_all_and_runs_go_on(served: Running) -> None:
     assert heard[-1]["finish_reason"] == "stop"
 
 
+async def test_who_comes_while_the_service_drains_is_told_at_once(served: Running) -> None:
+    served.service.app[SOCKETS].announce_draining()
+
+    async with speaking(served) as peer:
+        told = await peer.hear()
+
+    assert told["type"] == "draining"
+
+
 async def test_when_the_service_stops_every_socket_closes_with_1001(served: Running) -> None:
     async with speaking(served) as first, speaking(served) as second:
         async with asyncio.timeout(5):

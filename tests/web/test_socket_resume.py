@@ -78,6 +78,22 @@ async def test_an_ended_run_is_replayed_from_any_cursor(served: Running) -> None
     assert check_whole(whole) == TEXT
 
 
+async def test_a_small_event_before_a_large_one_leaves_nothing_behind(served: Running) -> None:
+    text = "x" * 70_000
+    served.script.next(Raw([*stream_of(text, len(text))]))
+    run_id = await start(served)
+    await ended(served, run_id)
+
+    async with speaking(served) as peer:
+        await peer.say("resume", id="a", run_id=run_id)
+        await peer.say("ping")
+        heard = await peer.hear_end("a")
+        kinds = [message["type"] for message in heard]
+        await peer.nothing_more() if "pong" in kinds else await peer.hear_to("pong")
+
+    assert said_in(heard) == text
+
+
 async def test_at_the_end_of_an_ended_run_nothing_follows_and_the_id_is_free(
     served: Running,
 ) -> None:

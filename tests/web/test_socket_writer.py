@@ -86,6 +86,19 @@ async def test_what_there_is_room_for_is_written_within_the_step(
     assert len(asyncio.all_tasks()) == 1
 
 
+async def test_what_is_left_after_a_turn_with_room_is_written_too(
+    line: Line, outlet: Outlet
+) -> None:
+    line.room.set()
+
+    outlet.has_news(talk("a", 5))
+    outlet.say(b"said")
+    await outlet.caught_up()
+    await outlet.settled()
+
+    assert sorted(line.frames) == [b"a0", b"a1", b"a2", b"a3", b"a4", b"said"]
+
+
 async def test_where_there_is_no_room_nobody_waits_within_the_step(
     line: Line, outlet: Outlet
 ) -> None:
