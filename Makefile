@@ -3,9 +3,6 @@
 PYTHON  ?= python3 python3.14 python3.13 python3.12 python3.11
 BIN     := .venv/bin
 CHECKED  = $(wildcard service tests benchmarks)
-# The official JSON Schemas of AsyncAPI, which no package on PyPI has.
-SPECS    = @asyncapi/specs
-NPM      = npm install --silent --no-audit --no-fund --prefix .venv
 PIP      = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # What counts as a key in .env, as python-dotenv reads it: a value that is there and not empty.
@@ -36,7 +33,6 @@ run: .venv/.run
 
 test: .venv/.test tests/node/node_modules/.made
 	@.ci/programs
-	@[ -d .venv/node_modules/$(SPECS) ] || $(NPM) $(SPECS)@6.11.1 || echo "Not installed: npm's $(SPECS)" >&2
 	$(BIN)/python -m pytest $(ARGS)
 
 check: .venv/.dev

@@ -41,7 +41,7 @@ async def follow(
             await _Reader(response, transport, run, after).read(
                 settings.keepalive_seconds, settings.send_timeout_seconds
             )
-    except ConnectionResetError:
+    except ConnectionError:
         pass  # the reader has gone; it can come back
     except TimeoutError:
         if transport:

@@ -98,6 +98,7 @@ class Session:
         self._chat = request.app[CHAT]
         self._limits = settings.socket
         self._message_bytes = settings.max_body_bytes
+        self._connection_id = settings.new_id()
         self._request_id = request[REQUEST_ID]
         self._socket = socket
         self._writer = request.writer
@@ -119,7 +120,7 @@ class Session:
             messages_burst=self._limits.messages_burst,
         )
         try:
-            self._say(Welcome(connection_id=self._request_id, limits=limits))
+            self._say(Welcome(connection_id=self._connection_id, limits=limits))
             if retry_after is not None:
                 self.announce_draining(retry_after)
             await self._listen()

@@ -2,7 +2,6 @@
 
 import json
 import re
-import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from copy import deepcopy
@@ -31,8 +30,8 @@ from support import Running, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-PACKAGE = Path(sys.prefix) / "node_modules" / "@asyncapi" / "specs"
-"""The official schemas, from npm; `make test` installs them beside what comes from PyPI."""
+PACKAGE = Path(__file__).parent.parent / "node" / "node_modules" / "@asyncapi" / "specs"
+"""The official schemas, which no package on PyPI has; `make test` installs them from npm."""
 VERSION = "1.2.3"
 DOCUMENT: Json = json.loads(describe_socket(VERSION))
 [CHANNEL] = DOCUMENT["channels"].values()

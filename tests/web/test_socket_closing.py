@@ -9,6 +9,7 @@ from web.speaking import (
     check_whole,
     frame,
     large,
+    of,
     raw,
     sockets_open,
     speaking,
@@ -151,15 +152,20 @@ async def test_what_is_on_its_way_goes_before_1001(served: Running) -> None:
     run_id = await start(served)
     await ended(served, run_id)
 
+    ids = ["a", "b", "c", "d"]
     async with speaking(served) as peer:
-        await peer.say("resume", id="a", run_id=run_id)
-        await peer.hear_to("resumed")
+        for reader_id in ids:
+            await peer.say("resume", id=reader_id, run_id=run_id)
+        await until(
+            lambda: any(one.writing_paused for one in served.client.server.handler.connections)
+        )
         stopping = asyncio.create_task(served.client.server.close())
-        heard = await peer.hear_end("a")
+        heard = await peer.hear_end(*ids)
         code = await peer.closed()
         await stopping
 
-    assert check_whole(heard) == LARGE
+    for reader_id in ids:
+        assert check_whole(of(heard, reader_id)[1:]) == LARGE
     assert code == GOING_AWAY
 
 

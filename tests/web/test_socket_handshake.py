@@ -1,5 +1,7 @@
 """Which origins are let in, and what is agreed on."""
 
+import uuid
+
 import pytest
 from aiohttp import WSServerHandshakeError
 from web.speaking import PATH, speaking
@@ -89,7 +91,7 @@ async def test_the_response_names_the_request(shared: Running) -> None:
         await peer.say("leave", id="a")
         error = await peer.hear()
 
-    assert peer.welcome["connection_id"] == "abc"
+    assert uuid.UUID(peer.welcome["connection_id"]).version == 7
     assert error["error"]["request_id"] == "abc"
 
 
