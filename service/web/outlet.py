@@ -147,11 +147,16 @@ class Outlet:
             return said
         turns = self._turns
         while turns:
-            source = next(iter(turns))
-            del turns[source]
+            if len(turns) == 1:  # as it is most of the time
+                source, _ = turns.popitem()
+            else:
+                source = next(iter(turns))
+                del turns[source]
             frames = source.take()
             if source.has_more:
                 turns[source] = None  # behind the others
+            if len(frames) == 1:
+                return [(frames[0], WSMsgType.TEXT)]
             if frames:
                 return [(frame, WSMsgType.TEXT) for frame in frames]
         return []
