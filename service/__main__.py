@@ -21,7 +21,7 @@ from dotenv import dotenv_values
 from service import __version__
 from service.app import make_app
 from service.core.catalogue import Catalogue, CatalogueError, Model
-from service.core.chat import Chat
+from service.core.chat import Chat, Policy
 from service.core.conversations import Conversations
 from service.core.generation import GenerationLimits, Generator
 from service.core.plan import Stamps
@@ -29,11 +29,13 @@ from service.core.runs import RunLimits, Runs
 from service.groq.client import Client, make_client
 from service.groq.listing import Listing
 from service.groq.model import GroqModel, UpstreamLimits
+from service.migration import AGAIN, WARNING, migrate
 from service.observability.logs import configure_logs
 from service.observability.observer import LogObserver
-from service.settings import LogFormat, Settings, SettingsError, load_settings
+from service.settings import LogFormat, Settings, SettingsError, given_value, load_settings
 from service.simulator import SimulatedModel, make_simulator, run_simulator
 from service.store.open import open_store
+from service.store.pair import open_pair
 from service.web.keys import SOCKETS, SocketSettings, WebSettings
 from service.web.sockets import Sockets
 
@@ -41,6 +43,7 @@ LAST_RESPONSES_SECONDS = 2.0
 """For readers that are slow to take the end of what they read when the server stops."""
 KEEPALIVE_SECONDS = 75.0
 BACKLOG = 1024
+RENEWALS_PER_LEASE = 5
 GC_THRESHOLD = 10_000
 """New objects between two searches for cycles; at Python's 700 they cost 8 % of a request."""
 
@@ -70,7 +73,11 @@ def compose(
 ) -> Service:
     """Join settings, store, Groq and the web."""
     observer = LogObserver()
-    store = open_store(settings.conversation_store)
+    store = open_store(
+        settings.store_url,
+        pool_size=settings.mongodb_pool_size,
+        lease_seconds=settings.claim_lease,
+    )
     stamps = Stamps(new_id, now)
     runs = Runs(
         RunLimits(settings.max_active_runs, settings.run_retention, settings.run_retention_bytes)
@@ -96,8 +103,11 @@ def compose(
         catalogue=catalogue,
         observer=observer,
         stamps=stamps,
-        unsupported=settings.unsupported_parameters,
-        grace_seconds=settings.disconnect_grace,
+        policy=Policy(
+            unsupported=settings.unsupported_parameters,
+            grace_seconds=settings.disconnect_grace,
+            renewal_seconds=settings.claim_lease / RENEWALS_PER_LEASE,
+        ),
     )
     listing = Listing(client, catalogue, observer)
     app = make_app(
@@ -266,16 +276,51 @@ def _arguments() -> argparse.Namespace:
     alone = commands.add_parser("simulate", help="serve a look-alike of Groq's API by itself")
     alone.add_argument("--port", type=int, default=9000)
     alone.add_argument("--speed", type=float, default=60, help="tokens per second; 0: at once")
-    return parser.parse_args()
+    moving = commands.add_parser(
+        "migrate",
+        help="copy all conversations from one store to another, and verify that they arrived",
+        description=f"Copy all conversations of one store to another, and compare. {WARNING}",
+    )
+    named = "URL of a store as in CONVERSATION_STORE, or env:NAME for that of a variable"
+    moving.add_argument("source", metavar="FROM_URL", help=named)
+    moving.add_argument("target", metavar="TO_URL", help=f"{named}, which keeps a password from ps")
+    arguments, unknown = parser.parse_known_args()
+    if unknown:  # which are not repeated: one may be a URL with a password
+        parser.error("there are more arguments than are known; see --help")
+    return arguments
+
+
+def _migrate(source: str, target: str) -> bool:
+    """Move conversations as the command line asks; whether all are proved to be there."""
+    environment = _environment()
+    try:
+        stores = open_pair(_url(source, environment), _url(target, environment))
+    except (ValueError, OSError) as exc:
+        sys.exit(f"Nothing was copied: {exc}")
+    try:
+        return uvloop.run(migrate(*stores, sys.stdout, sys.stderr))
+    except KeyboardInterrupt:
+        sys.exit(f"Interrupted. {AGAIN}")
+
+
+def _url(given: str, environment: Mapping[str, str]) -> str:
+    scheme, _, name = given.partition(":")
+    if scheme != "env":
+        return given
+    if url := given_value(environment, name):
+        return url
+    raise ValueError(f"{given} names a variable that is not set")
 
 
 def main() -> None:
     """Start what the command line asks for."""
     arguments = _arguments()
+    if arguments.command == "migrate":
+        sys.exit(0 if _migrate(arguments.source, arguments.target) else 1)
     try:
         settings = load_settings(_environment())
         catalogue = _read_catalogue(settings)
-        open_store(settings.conversation_store)  # only whether the URL is one
+        open_store(settings.store_url)  # only whether the URL is one
     except (SettingsError, CatalogueError, ValueError) as exc:
         sys.exit(str(exc))
     usual = LogFormat.CONSOLE if sys.stdout.isatty() else LogFormat.JSON

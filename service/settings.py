@@ -150,8 +150,19 @@ class Settings:
     conversation_store: str = _setting(
         _text,
         "sqlite:///data/conversations.db",
-        "memory://, sqlite:///relative/path or sqlite:////absolute/path",
+        "memory://, sqlite:///relative/path, sqlite:////absolute/path, mongodb://… or mongodb+srv://…",
         secret=True,
+    )
+    mongodb_uri: Secret | None = _setting(
+        Secret, None, "a store in MongoDB; the same as in CONVERSATION_STORE, and wins", secret=True
+    )
+    mongodb_pool_size: int = _setting(
+        _integer(1, 10_000), 100, "connections to each server of MongoDB at the most"
+    )
+    claim_lease: float = _setting(
+        _seconds(),
+        15.0,
+        "seconds until others may take the conversations of a process that is silent; MongoDB only",
     )
     config_dir: Path = _setting(Path, Path("config"), "where models.toml is")
     run_retention: float = _setting(
@@ -208,6 +219,11 @@ class Settings:
         "what is done with a hyperparameter that a model does not take: reject or ignore",
     )
 
+    @property
+    def store_url(self) -> str:
+        """Where conversations are kept."""
+        return self.mongodb_uri or self.conversation_store
+
 
 def load_settings(environment: Mapping[str, str]) -> Settings:
     """Settings from variables; an empty one counts as not set.
@@ -220,7 +236,7 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
     for attribute in attrs.fields(Settings):
         name, given = attribute.name.upper(), ""
         try:
-            given = _given(environment, name)
+            given = given_value(environment, name)
             if given:
                 values[attribute.name] = attribute.metadata["convert"](given)
         except ValueError as exc:
@@ -233,7 +249,8 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
     return Settings(**values)  # type: ignore[arg-type]  # converted above
 
 
-def _given(environment: Mapping[str, str], name: str) -> str:
+def given_value(environment: Mapping[str, str], name: str) -> str:
+    """What a variable says, or the file that `NAME_FILE` names; empty where there is nothing."""
     if path := environment.get(f"{name}_FILE", "").strip():
         try:
             return Path(path).read_text(encoding="utf-8").strip()

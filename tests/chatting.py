@@ -19,11 +19,12 @@ from fakes import (
     Step,
     catalogue,
 )
-from service.core.chat import Caller, Chat
+from service.core.chat import Caller, Chat, Policy
 from service.core.conversation import Answer, AnswerStatus, Conversation, Question
 from service.core.conversations import Conversations
 from service.core.events import Delta
 from service.core.generation import GenerationLimits, Generator
+from service.core.ports import ANONYMOUS
 from service.core.request import UnsupportedParameters
 from service.core.run import START, WRITE_LIMIT, Run
 from service.core.runs import RunLimits, Runs
@@ -40,6 +41,7 @@ class Limits:
     run: float = 600
     patience: float = 30
     grace: float = 10
+    renewal: float = 3
     active: int = 1000
     retention: float = 300
     retention_bytes: int = 1 << 28
@@ -62,31 +64,33 @@ class Chatting:
         self,
         prompt: str = "Why?",
         *,
+        owner: str = ANONYMOUS,
         key: str | None = None,
         detached: bool = False,
         **members: object,
     ) -> Run:
         """Start a run."""
         value = {"model": "small", "user_prompt": prompt} | members
-        return self.chat.start(value, Caller("request", key, detached))
+        return self.chat.start(value, Caller(owner, "request", key, detached))
 
     async def asked(
         self,
         prompt: str = "Why?",
         *,
+        owner: str = ANONYMOUS,
         key: str | None = None,
         detached: bool = False,
         **members: object,
     ) -> Run:
         """Start a run and wait for its end."""
-        run = self.ask(prompt, key=key, detached=detached, **members)
+        run = self.ask(prompt, owner=owner, key=key, detached=detached, **members)
         await run.wait_done()
         return run
 
     async def conversation(self, run: Run) -> Conversation | None:
         """What is kept of a run's conversation."""
-        conversation_id = run.origin.conversation_id
-        return None if conversation_id is None else await self.store.get(conversation_id)
+        owner, conversation_id = run.origin.owner, run.origin.conversation_id
+        return None if conversation_id is None else await self.store.get(owner, conversation_id)
 
 
 def make_chat(
@@ -116,8 +120,7 @@ def make_chat(
         catalogue=catalogue(),
         observer=observer,
         stamps=clock.stamps,
-        unsupported=unsupported,
-        grace_seconds=limits.grace,
+        policy=Policy(unsupported, limits.grace, limits.renewal),
     )
     conversations = Conversations(store, runs)
     return Chatting(chat, conversations, generator, runs, model, store, observer, clock)
@@ -197,10 +200,11 @@ async def prove(chatting: Chatting, run: Run) -> None:
     assert run not in chatting.runs.active()
     assert chatting.observer.ended.count(run) == chatting.observer.started.count(run) == 1
     assert chatting.model.asked == 0
-    conversation_id = run.origin.conversation_id
+    owner, conversation_id = run.origin.owner, run.origin.conversation_id
     if conversation_id is not None:
-        assert chatting.runs.running_in(conversation_id) is None
-        prove_kept(events, await chatting.store.get(conversation_id))
+        assert chatting.runs.running_in(owner, conversation_id) is None
+        assert conversation_id not in chatting.store.claims
+        prove_kept(events, await chatting.store.get(owner, conversation_id))
 
 
 def prove_kept(events: Sequence[dict[str, object]], conversation: Conversation | None) -> None:

@@ -15,7 +15,16 @@ from service.core.conversation import Answer, Conversation, FinishReason, Usage
 from service.core.errors import Kind, ServiceError
 from service.core.events import Delta, Ending
 from service.core.plan import Stamps
-from service.core.ports import Beginning, Checkpoint, ConversationStore, Page, Position, Prompt
+from service.core.ports import (
+    Beginning,
+    Checkpoint,
+    ConversationStore,
+    Kept,
+    Lost,
+    Page,
+    Position,
+    Prompt,
+)
 from service.core.run import Run
 
 T = TypeVar("T")
@@ -195,12 +204,17 @@ class Trouble:
 class FailingStore:
     """A store that fails or stalls on command, and else does what the store behind it does.
 
-    Every call takes `turns` turns of the loop before and after it does its work.
+    Keeps claims as a store for several processes would. Every call takes `turns` turns of the
+    loop before and after it does its work.
     """
 
     def __init__(self, store: ConversationStore, *, turns: int = 0) -> None:
         self.kind = store.kind
         self.calls: list[str] = []
+        self.claims: dict[str, str] = {}
+        """Of conversations by runs, by their ids."""
+        self.lost: list[Lost] = []
+        """What every renewal says beside what the store behind says."""
         self._store = store
         self._turns = turns
         self._troubles: dict[str, Trouble] = {}
@@ -252,33 +266,77 @@ class FailingStore:
     async def ping(self) -> None:
         await self._call("ping", self._store.ping)
 
-    async def get(self, conversation_id: str) -> Conversation | None:
-        return await self._call("get", lambda: self._store.get(conversation_id))
+    async def get(self, owner: str, conversation_id: str) -> Conversation | None:
+        return await self._call("get", lambda: self._store.get(owner, conversation_id))
+
+    async def take(self, owner: str, conversation_id: str, run_id: str) -> Conversation | None:
+        async def work() -> Conversation | None:
+            conversation = await self._store.take(owner, conversation_id, run_id)
+            if conversation:
+                self.claims[conversation_id] = run_id
+            return conversation
+
+        return await self._call("take", work)
+
+    async def release(self, conversation_id: str, run_id: str) -> None:
+        async def work() -> None:
+            await self._store.release(conversation_id, run_id)
+            if self.claims.get(conversation_id) == run_id:
+                del self.claims[conversation_id]
+
+        await self._call("release", work)
+
+    async def claimed_by(self, owner: str, conversation_id: str) -> str | None:
+        return await self._call(
+            "claimed_by", lambda: self._store.claimed_by(owner, conversation_id)
+        )
+
+    async def renew(self) -> Sequence[Lost]:
+        return [*await self._call("renew", self._store.renew), *self.lost]
 
     async def begin(self, beginning: Beginning) -> None:
-        await self._call("begin", lambda: self._store.begin(beginning))
+        async def work() -> None:
+            await self._store.begin(beginning)
+            self.claims[beginning.conversation_id] = beginning.run_id
+
+        await self._call("begin", work)
 
     async def checkpoint(self, checkpoints: Sequence[Checkpoint]) -> None:
         await self._call("checkpoint", lambda: self._store.checkpoint(checkpoints))
 
     async def finish(self, conversation_id: str, answer: Answer, updated_at: str) -> None:
-        await self._call("finish", lambda: self._store.finish(conversation_id, answer, updated_at))
+        async def work() -> None:
+            await self._store.finish(conversation_id, answer, updated_at)
+            self.claims.pop(conversation_id, None)
 
-    async def page(self, limit: int, after: Position | None, words: Sequence[str]) -> Page:
-        return await self._call("page", lambda: self._store.page(limit, after, words))
+        await self._call("finish", work)
+
+    async def page(
+        self, owner: str, limit: int, after: Position | None, words: Sequence[str]
+    ) -> Page:
+        return await self._call("page", lambda: self._store.page(owner, limit, after, words))
 
     async def change(
-        self, conversation_id: str, *, title: str | None, active_message_id: str | None
+        self, owner: str, conversation_id: str, *, title: str | None, active_message_id: str | None
     ) -> None:
         await self._call(
             "change",
             lambda: self._store.change(
-                conversation_id, title=title, active_message_id=active_message_id
+                owner, conversation_id, title=title, active_message_id=active_message_id
             ),
         )
 
-    async def delete(self, conversation_id: str) -> bool:
-        return await self._call("delete", lambda: self._store.delete(conversation_id))
+    async def delete(self, owner: str, conversation_id: str) -> bool:
+        return await self._call("delete", lambda: self._store.delete(owner, conversation_id))
 
     async def count(self) -> int:
         return await self._call("count", self._store.count)
+
+    async def ids(self, after: str, limit: int) -> Sequence[str]:
+        return await self._call("ids", lambda: self._store.ids(after, limit))
+
+    async def read(self, ids: Sequence[str]) -> Sequence[Kept]:
+        return await self._call("read", lambda: self._store.read(ids))
+
+    async def write(self, kept: Sequence[Kept]) -> None:
+        await self._call("write", lambda: self._store.write(kept))

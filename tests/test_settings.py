@@ -159,7 +159,7 @@ class TestFaults:
 
 class TestSecrets:
     def test_are_the_key_and_what_may_hold_a_password(self) -> None:
-        assert SECRETS == ["GROQ_API_KEY", "CONVERSATION_STORE"]
+        assert SECRETS == ["GROQ_API_KEY", "CONVERSATION_STORE", "MONGODB_URI"]
 
     @pytest.mark.parametrize("name", SECRETS)
     def test_do_not_print(self, name: str) -> None:

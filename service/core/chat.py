@@ -1,17 +1,17 @@
 """What is a chat? The verbs that every transport calls."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from attrs import frozen
 
 from service.core.catalogue import Catalogue
 from service.core.conversation import Conversation
-from service.core.errors import Kind, ServiceError
+from service.core.errors import Kind, ServiceError, no_conversation
 from service.core.generation import Generator, Planning
 from service.core.plan import Plan, Stamps, plan_question, plan_regeneration
-from service.core.ports import ConversationStore, Observer
+from service.core.ports import ConversationStore, Lost, Observer
 from service.core.request import (
     OnDisconnect,
     UnsupportedParameters,
@@ -25,6 +25,8 @@ from service.core.runs import Runs
 SWEEP_SECONDS = 1.0
 REOPEN_SECONDS = 1.0
 """Between attempts to open a store that could not be reached at the start."""
+OPENING_SECONDS = 2.0
+"""That the start waits for a store; a slower one is opened while the service is not ready."""
 LAST_WRITES_SECONDS = 5.0
 """For storing what was interrupted when the server stops."""
 
@@ -33,10 +35,22 @@ LAST_WRITES_SECONDS = 5.0
 class Caller:
     """Who asks, and how: what a run remembers of its request."""
 
+    owner: str
     request_id: str
     idempotency_key: str | None = None
     detached: bool = False
     """Does not read the run; another connection will."""
+
+
+@frozen
+class Policy:
+    """What an operator may decide."""
+
+    unsupported: UnsupportedParameters
+    grace_seconds: float
+    """Until a run that shall not go on alone is cancelled when its last reader leaves."""
+    renewal_seconds: float
+    """Between renewals of the claims of conversations; a lease lasts for several."""
 
 
 class Chat:
@@ -51,8 +65,7 @@ class Chat:
         catalogue: Catalogue,
         observer: Observer,
         stamps: Stamps,
-        unsupported: UnsupportedParameters,
-        grace_seconds: float,
+        policy: Policy,
     ) -> None:
         self.runs = runs
         self._generator = generator
@@ -60,8 +73,7 @@ class Chat:
         self._catalogue = catalogue
         self._observer = observer
         self._stamps = stamps
-        self._unsupported = unsupported
-        self._grace_seconds = grace_seconds
+        self._policy = policy
         self._drivers: set[asyncio.Task[None]] = set()
         self.draining = False
 
@@ -74,14 +86,15 @@ class Chat:
         from `run.reached`.
         """
         mark = fingerprint(value)
-        if run := self.runs.started_by(caller.idempotency_key, mark):
+        if run := self.runs.started_by(caller.owner, caller.idempotency_key, mark):
             return run
         self._check_open()
-        request, model, fitted = parse_chat(value, self._catalogue, self._unsupported)
+        request, model, fitted = parse_chat(value, self._catalogue, self._policy.unsupported)
 
-        async def planning() -> Plan:
-            known = request.conversation_id
-            conversation = None if known is None else await self._conversation(known)
+        async def planning(run: Run) -> Plan:
+            conversation = None
+            if request.conversation_id is not None:
+                conversation = await self._conversation(run, request.conversation_id)
             return plan_question(request, model, fitted, conversation, self._stamps)
 
         conversation_id = None
@@ -98,19 +111,19 @@ class Chat:
     ) -> Run:
         """Start a run for a new answer beside an old one; otherwise as `start`."""
         mark = fingerprint(value, "regenerate", conversation_id, message_id)
-        if run := self.runs.started_by(caller.idempotency_key, mark):
+        if run := self.runs.started_by(caller.owner, caller.idempotency_key, mark):
             return run
         self._check_open()
-        request = parse_regenerate(value, self._catalogue, self._unsupported)
+        request = parse_regenerate(value, self._catalogue, self._policy.unsupported)
 
-        async def planning() -> Plan:
-            conversation = await self._conversation(conversation_id)
+        async def planning(run: Run) -> Plan:
+            conversation = await self._conversation(run, conversation_id)
             return plan_regeneration(
                 request,
                 conversation,
                 message_id,
                 self._catalogue,
-                self._unsupported,
+                self._policy.unsupported,
                 self._stamps,
             )
 
@@ -118,9 +131,9 @@ class Chat:
         self._launch(run, planning, caller.idempotency_key, mark)
         return run
 
-    async def cancel(self, run_id: str) -> Run:
+    async def cancel(self, owner: str, run_id: str) -> Run:
         """Stop a run, and wait until it has ended; one that has ended stays as it is."""
-        run = self.runs.get(run_id)
+        run = self.runs.get(owner, run_id)
         run.stop(Stop.CANCELLED)
         await run.wait_done()
         return run
@@ -131,15 +144,22 @@ class Chat:
         if self.draining:
             raise ServiceError(Kind.DRAINING, "this server is going away; ask again", retry_after=1)
 
-    async def _conversation(self, conversation_id: str) -> Conversation:
-        if conversation := await self._store.get(conversation_id):
-            return conversation
-        raise ServiceError(Kind.CONVERSATION_NOT_FOUND, "there is no conversation of that id")
+    async def _conversation(self, run: Run, conversation_id: str) -> Conversation:
+        """The conversation that a run goes on from; claimed for it where the answer is saved."""
+        owner, saved = run.origin.owner, run.origin.conversation_id is not None
+        if saved:
+            conversation = await self._store.take(owner, conversation_id, run.run_id)
+        else:
+            conversation = await self._store.get(owner, conversation_id)
+        if conversation is None:
+            raise no_conversation()
+        return conversation
 
     def _new_run(
         self, conversation_id: str | None, on_disconnect: OnDisconnect, caller: Caller
     ) -> Run:
         origin = Origin(
+            owner=caller.owner,
             run_id=self._stamps.new_id(),
             conversation_id=conversation_id,
             created_at=self._stamps.now(),
@@ -147,13 +167,13 @@ class Chat:
             cancel_when_left=on_disconnect is OnDisconnect.CANCEL,
             detached=caller.detached,
         )
-        return Run(origin, self._grace_seconds)
+        return Run(origin, self._policy.grace_seconds)
 
     def _launch(self, run: Run, planning: Planning, key: str | None, mark: bytes) -> None:
         """Claim and drive; nothing awaits between the look-ups of the caller and the claim."""
         self.runs.check_room()
         if run.origin.conversation_id is not None:
-            self.runs.claim(run.origin.conversation_id, run.run_id)
+            self.runs.claim(run.origin.owner, run.origin.conversation_id, run.run_id)
         self.runs.add(run, key, mark)
         driver = asyncio.create_task(self._generator.drive(run, planning))
         self._drivers.add(driver)
@@ -165,12 +185,17 @@ class Chat:
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:
         """Open the store, and keep house, for as long as runs may be started."""
-        opened = await self._open_store()
-        keepers = [asyncio.create_task(self._sweep_forever())]
-        keepers.append(asyncio.create_task(self._generator.checkpoints.write_forever()))
-        if not opened:
-            keepers.append(asyncio.create_task(self._reopen_store()))
+        opening = asyncio.create_task(self._open_store())
+        keepers = [opening]
         try:
+            await asyncio.wait({opening}, timeout=OPENING_SECONDS)
+            if opening.done():
+                opening.result()  # a defect is no reason to try again
+            keepers += [
+                asyncio.create_task(self._sweep_forever()),
+                asyncio.create_task(self._renew_forever()),
+                asyncio.create_task(self._generator.checkpoints.write_forever()),
+            ]
             yield
         finally:
             await self.drain(0)
@@ -189,19 +214,30 @@ class Chat:
         if self._drivers:
             await asyncio.wait(self._drivers, timeout=LAST_WRITES_SECONDS)
 
-    async def _open_store(self) -> bool:
-        try:
-            await self._store.open()
-        except ServiceError as exc:
-            self._observer.store_failed("open", exc)
-            return False
-        return True
+    async def _open_store(self) -> None:
+        while True:
+            try:
+                await self._store.open()
+            except ServiceError as exc:
+                self._observer.store_failed("open", exc)
+                await asyncio.sleep(REOPEN_SECONDS)
+            else:
+                return
 
-    async def _reopen_store(self) -> None:
-        opened = False
-        while not opened:
-            await asyncio.sleep(REOPEN_SECONDS)
-            opened = await self._open_store()
+    async def _renew_forever(self) -> None:
+        """Hold the claims of this process; stop the runs that have lost theirs."""
+        while True:
+            await asyncio.sleep(self._policy.renewal_seconds)
+            try:
+                self._stop_lost(await self._store.renew())
+            except Exception as exc:  # noqa: BLE001  # a defect must not let all claims lapse
+                self._observer.store_failed("renew", exc)
+
+    def _stop_lost(self, lost: Sequence[Lost]) -> None:
+        removed = {one.run_id: one.removed for one in lost}
+        for run in self.runs.active():
+            if run.run_id in removed:
+                run.stop(Stop.CANCELLED if removed[run.run_id] else Stop.INTERRUPTED)
 
     async def _sweep_forever(self) -> None:
         while True:

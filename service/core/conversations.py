@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from service.core.conversation import Conversation, Summary
-from service.core.errors import Kind, ServiceError
+from service.core.errors import Kind, ServiceError, no_conversation
 from service.core.ports import ConversationStore, Page, Position
 from service.core.request import parse_change
 from service.core.run import Stop
@@ -17,44 +17,49 @@ class Conversations:
         self._store = store
         self._runs = runs
 
-    async def page(self, limit: int, after: Position | None, words: Sequence[str]) -> Page:
+    async def page(
+        self, owner: str, limit: int, after: Position | None, words: Sequence[str]
+    ) -> Page:
         """Conversations that hold all the words, latest first."""
-        return await self._store.page(limit, after, words)
+        return await self._store.page(owner, limit, after, words)
 
-    async def get(self, conversation_id: str) -> Conversation:
+    async def get(self, owner: str, conversation_id: str) -> Conversation:
         """A conversation; raises `conversation-not-found`."""
-        if conversation := await self._store.get(conversation_id):
+        if conversation := await self._store.get(owner, conversation_id):
             return conversation
-        raise ServiceError(Kind.CONVERSATION_NOT_FOUND, "there is no conversation of that id")
+        raise no_conversation()
 
-    def running_in(self, conversation_id: str) -> str | None:
-        """The id of the run that is under way in a conversation."""
-        return self._runs.running_in(conversation_id)
+    async def running_in(self, owner: str, conversation_id: str) -> str | None:
+        """The id of the run that is under way in a conversation, here or in another process."""
+        run_id = self._runs.running_in(owner, conversation_id)
+        return run_id or await self._store.claimed_by(owner, conversation_id)
 
-    async def change(self, conversation_id: str, value: object) -> Summary:
+    async def change(self, owner: str, conversation_id: str, value: object) -> Summary:
         """Set a title, switch to another branch, or both."""
         change = parse_change(value)
-        conversation = await self.get(conversation_id)
+        conversation = await self.get(owner, conversation_id)
         while True:
             leaf = _leaf(conversation, change.active_message_id)
-            await self._store.change(conversation_id, title=change.title, active_message_id=leaf)
-            conversation = await self.get(conversation_id)
+            await self._store.change(
+                owner, conversation_id, title=change.title, active_message_id=leaf
+            )
+            conversation = await self.get(owner, conversation_id)
             if leaf == _leaf(conversation, change.active_message_id):  # else a run began meanwhile
                 return conversation.summary()
 
-    async def delete(self, conversation_id: str) -> None:
+    async def delete(self, owner: str, conversation_id: str) -> None:
         """Remove a conversation; a run that is under way in it is cancelled first."""
-        while run_id := self._runs.running_in(conversation_id):
-            run = self._runs.get(run_id)
+        while run_id := self._runs.running_in(owner, conversation_id):
+            run = self._runs.get(owner, run_id)
             run.stop(Stop.CANCELLED)
             await run.wait_done()
-        self._runs.claim(conversation_id, None)
+        self._runs.claim(owner, conversation_id, None)
         try:
-            found = await self._store.delete(conversation_id)
+            found = await self._store.delete(owner, conversation_id)
         finally:
-            self._runs.release(conversation_id)
+            self._runs.release(owner, conversation_id)
         if not found:
-            raise ServiceError(Kind.CONVERSATION_NOT_FOUND, "there is no conversation of that id")
+            raise no_conversation()
 
     async def in_memory(self) -> int:
         """All conversations where memory keeps them, else those with a run in memory."""

@@ -98,6 +98,19 @@ class ServiceError(Exception):
         )
 
 
+def busy() -> ServiceError:
+    """What is said of a conversation that another run has claimed."""
+    return ServiceError(
+        Kind.CONVERSATION_BUSY,
+        "a run is still running in this conversation; wait for it or cancel it",
+    )
+
+
+def no_conversation() -> ServiceError:
+    """What is said of a conversation that is not there, or another owner's."""
+    return ServiceError(Kind.CONVERSATION_NOT_FOUND, "there is no conversation of that id")
+
+
 MOST_FAULTS = 200
 """Faults told of one request, so that a hostile one costs little and gets a short answer."""
 

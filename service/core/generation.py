@@ -16,12 +16,14 @@ from service.core.ports import ConversationStore, LanguageModel, Observer
 from service.core.run import Run, Stop
 from service.core.runs import Runs
 
-Planning = Callable[[], Awaitable[Plan]]
+Planning = Callable[[Run], Awaitable[Plan]]
 
 FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 0.05, 2.0
 """Between attempts to store an ended answer."""
 LEAST_PATIENCE_SECONDS = 5.0
 """For storing it, also where `store_patience_seconds` would not do for one attempt."""
+RELEASE_SECONDS = 5.0
+"""That a refusal waits at most for the store to give up a claim."""
 
 DEFECT = Problem(Kind.INTERNAL_ERROR, "the server has a defect; it was logged")
 
@@ -73,13 +75,13 @@ class Generator:
             self._end(job, outcome)
         finally:
             if run.origin.conversation_id is not None:
-                self._runs.release(run.origin.conversation_id)
+                self._runs.release(run.origin.owner, run.origin.conversation_id)
         self._observer.run_ended(run)
 
     # The part that may be cancelled.
 
     async def _generate(self, job: "_Job") -> Ending:
-        job.plan = plan = await job.planning()
+        job.plan = plan = await job.planning(job.run)
         job.run.model = plan.prompt.model.id
         job.run.prepared()
         async with self._model.answer(plan.prompt) as parts:
@@ -91,9 +93,9 @@ class Generator:
         raise ServiceError(Kind.UPSTREAM_ERROR, "the answer broke off before its end")
 
     async def _begin(self, run: Run, plan: Plan) -> None:
-        conversation_id = run.origin.conversation_id
+        owner, conversation_id = run.origin.owner, run.origin.conversation_id
         if conversation_id is not None:
-            await self._store.begin(plan.beginning(conversation_id))
+            await self._store.begin(plan.beginning(owner, conversation_id, run.run_id))
             self.checkpoints.add(run, plan.answer.message_id)
         run.append(
             Started(
@@ -143,7 +145,10 @@ class Generator:
         How the run ends, where the answer could not be stored.
         """
         run, plan, conversation_id = job.run, job.plan, job.run.origin.conversation_id
-        if run.started is None or plan is None or conversation_id is None:
+        if conversation_id is None:
+            return outcome
+        if run.started is None or plan is None:
+            await self._release(run, conversation_id)
             return outcome
         self.checkpoints.remove(run)
         try:
@@ -151,6 +156,14 @@ class Generator:
         except Exception as exc:  # noqa: BLE001  # a log without an end would leave its readers waiting for ever
             self._observer.defect(run, exc)
             return DEFECT
+
+    async def _release(self, run: Run, conversation_id: str) -> None:
+        """Give up the claim before the refusal is told: who asks again at once is let in."""
+        try:
+            async with asyncio.timeout(RELEASE_SECONDS):
+                await self._store.release(conversation_id, run.run_id)
+        except Exception as exc:  # noqa: BLE001  # the run has to end, whatever the store does
+            self._observer.store_failed("release", exc)
 
     def _end(self, job: "_Job", outcome: Ending | Problem) -> None:
         run, plan = job.run, job.plan

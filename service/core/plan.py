@@ -42,9 +42,9 @@ class Plan:
     dropped: int
     ignored: tuple[str, ...]
 
-    def beginning(self, conversation_id: str) -> Beginning:
+    def beginning(self, owner: str, conversation_id: str, run_id: str) -> Beginning:
         """What is stored when the model has accepted the prompt."""
-        return Beginning(conversation_id, self.answer, self.question, self.title)
+        return Beginning(owner, conversation_id, run_id, self.answer, self.question, self.title)
 
 
 @frozen

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from service.core.run import Run
 
 
+ANONYMOUS = ""
+"""The owner of everything where nobody has to say who they are."""
+
+
 class Role(StrEnum):
     """Who speaks in a prompt."""
 
@@ -68,7 +72,10 @@ class Beginning:
     The answer becomes the conversation's active message, its time the time of the update.
     """
 
+    owner: str
     conversation_id: str
+    run_id: str
+    """Claims the conversation until its answer is finished."""
     answer: Answer
     question: Question | None
     """None where an old question is answered anew."""
@@ -104,10 +111,31 @@ class Position:
     conversation_id: str
 
 
+@frozen
+class Kept:
+    """A conversation, and whose it is."""
+
+    owner: str
+    conversation: Conversation
+
+
+@frozen
+class Lost:
+    """A run that has lost its claim of a conversation to another process."""
+
+    run_id: str
+    removed: bool
+    """Whether the conversation was removed; else another run has it."""
+
+
 class ConversationStore(Protocol):
     """Keeps conversations. Every method raises `ServiceError(STORE_UNAVAILABLE)` when it cannot.
 
     Methods that change something do all of it or nothing, also when the caller is cancelled.
+    What belongs to another owner is not there.
+
+    Claims keep the runs of several processes out of each other's conversations. They lapse with
+    the process that holds them; where only one process has the store, they are `Runs`' alone.
     """
 
     kind: str
@@ -128,15 +156,32 @@ class ConversationStore(Protocol):
         """Raise unless the store works."""
         ...
 
-    async def get(self, conversation_id: str) -> Conversation | None:
+    async def get(self, owner: str, conversation_id: str) -> Conversation | None:
         """A conversation with all its messages, in the order in which they were begun."""
         ...
 
+    async def take(self, owner: str, conversation_id: str, run_id: str) -> Conversation | None:
+        """Claim a conversation for a run, and get it as it then is.
+
+        Raises `ServiceError(CONVERSATION_BUSY)` while a run of another process has it. After
+        anything but an answer that is finished, the claim is to be released.
+        """
+        ...
+
+    async def release(self, conversation_id: str, run_id: str) -> None:
+        """Give up a run's claim, if it has one; another run's stays."""
+        ...
+
+    async def claimed_by(self, owner: str, conversation_id: str) -> str | None:
+        """The run of another process that has claimed a conversation."""
+        ...
+
     async def begin(self, beginning: Beginning) -> None:
-        """Keep a question and its beginning answer; both ids are new.
+        """Keep a question and its beginning answer, and claim the conversation; both ids are new.
 
         A new conversation was created when its question was. Raises
-        `ServiceError(CONVERSATION_NOT_FOUND)` when it was to continue one that is gone.
+        `ServiceError(CONVERSATION_NOT_FOUND)` when it was to continue one that is gone or another
+        owner's, and `ServiceError(CONVERSATION_BUSY)` as `take` does.
         """
         ...
 
@@ -145,13 +190,23 @@ class ConversationStore(Protocol):
         ...
 
     async def finish(self, conversation_id: str, answer: Answer, updated_at: str) -> None:
-        """Keep an answer as it ended, in place of what was checkpointed of it.
+        """Keep an answer as it ended, in place of what was checkpointed; release the claim.
 
         May be repeated; an answer that is gone is passed over.
         """
         ...
 
-    async def page(self, limit: int, after: Position | None, words: Sequence[str]) -> Page:
+    async def renew(self) -> Sequence[Lost]:
+        """Hold this process's claims for another lease, and settle what dead processes held.
+
+        The runs that have lost their claim: stalled for longer than a lease, or the conversation
+        was removed elsewhere.
+        """
+        ...
+
+    async def page(
+        self, owner: str, limit: int, after: Position | None, words: Sequence[str]
+    ) -> Page:
         """Conversations by `updated_at` and id, latest first, that hold all the words.
 
         A word is held when a word in the title or in a message begins with it
@@ -160,17 +215,31 @@ class ConversationStore(Protocol):
         ...
 
     async def change(
-        self, conversation_id: str, *, title: str | None, active_message_id: str | None
+        self, owner: str, conversation_id: str, *, title: str | None, active_message_id: str | None
     ) -> None:
         """Set what is not None; `updated_at` stays. An unknown conversation is passed over."""
         ...
 
-    async def delete(self, conversation_id: str) -> bool:
+    async def delete(self, owner: str, conversation_id: str) -> bool:
         """Remove a conversation and its messages; whether there was one."""
         ...
 
     async def count(self) -> int:
-        """How many conversations there are."""
+        """How many conversations there are, of all owners."""
+        ...
+
+    # To move conversations from one store to another.
+
+    async def ids(self, after: str, limit: int) -> Sequence[str]:
+        """Ids of conversations of all owners that come after one in the order of code points."""
+        ...
+
+    async def read(self, ids: Sequence[str]) -> Sequence[Kept]:
+        """Conversations of all owners, in the order of ids; those that are not there left out."""
+        ...
+
+    async def write(self, kept: Sequence[Kept]) -> None:
+        """Keep conversations as they are, in place of those with the same ids."""
         ...
 
 

@@ -57,7 +57,7 @@ class Stop(Enum):
     ABANDONED = "abandoned"
     """By its last reader, where `on_disconnect` is `cancel`."""
     INTERRUPTED = "interrupted"
-    """By a server that stops."""
+    """By a server that stops, or that has lost its claim of the conversation."""
     TOO_LONG = "too_long"
 
 
@@ -65,6 +65,7 @@ class Stop(Enum):
 class Origin:
     """Where a run came from, and what becomes of it without readers."""
 
+    owner: str
     run_id: str
     conversation_id: str | None
     """None when nothing is saved."""

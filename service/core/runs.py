@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from attrs import define, frozen
 
-from service.core.errors import Kind, ServiceError
+from service.core.errors import Kind, ServiceError, busy
 from service.core.run import Run
 
 EXPIRED_SECONDS = 3600
@@ -33,8 +33,15 @@ class _Entry:
     """By the loop's clock."""
 
 
+@frozen
+class _Expired:
+    owner: str
+    forgotten: float
+    """By the loop's clock."""
+
+
 class Runs:
-    """The runs of this process.
+    """The runs of this process. What belongs to another owner is not there.
 
     Relies on one event loop: nothing here awaits, so a look-up and the claim that follows it
     are one step.
@@ -45,9 +52,9 @@ class Runs:
         self._active: dict[str, _Entry] = {}
         self._ended: OrderedDict[str, _Entry] = OrderedDict()
         self._ended_bytes = 0
-        self._expired: OrderedDict[str, float] = OrderedDict()
-        self._keys: dict[str, _Entry] = {}
-        self._claims: dict[str, str | None] = {}
+        self._expired: OrderedDict[str, _Expired] = OrderedDict()
+        self._keys: dict[tuple[str, str], _Entry] = {}
+        self._claims: dict[tuple[str, str], str | None] = {}
 
     # Look-ups.
 
@@ -66,20 +73,21 @@ class Runs:
         """Runs without a terminal event."""
         return (entry.run for entry in list(self._active.values()))
 
-    def get(self, run_id: str) -> Run:
+    def get(self, owner: str, run_id: str) -> Run:
         """A run whose log can be read; raises `run-expired` or `run-not-found`."""
         self.sweep()
         entry = self._active.get(run_id) or self._ended.get(run_id)
-        if entry:
+        if entry and entry.run.origin.owner == owner:
             return entry.run
-        if run_id in self._expired:
+        expired = self._expired.get(run_id)
+        if expired and expired.owner == owner:
             raise ServiceError(Kind.RUN_EXPIRED, "the log of this run is no longer kept")
         raise ServiceError(Kind.RUN_NOT_FOUND, "there is no run of that id")
 
-    def started_by(self, key: str | None, fingerprint: bytes) -> Run | None:
+    def started_by(self, owner: str, key: str | None, fingerprint: bytes) -> Run | None:
         """The run that an idempotency key started; raises `idempotency-conflict`."""
         self.sweep()
-        entry = self._keys.get(key) if key is not None else None
+        entry = self._keys.get((owner, key)) if key is not None else None
         if entry is None:
             return None
         if entry.fingerprint != fingerprint:
@@ -90,24 +98,22 @@ class Runs:
 
     # Claims.
 
-    def claim(self, conversation_id: str, run_id: str | None) -> None:
+    def claim(self, owner: str, conversation_id: str, run_id: str | None) -> None:
         """Take a conversation for a run, or for its removal; raises `conversation-busy`."""
-        if self._claims.get(conversation_id, "") is None:
+        claimed = (owner, conversation_id)
+        if self._claims.get(claimed, "") is None:
             raise ServiceError(Kind.CONVERSATION_NOT_FOUND, "this conversation is being removed")
-        if conversation_id in self._claims:
-            raise ServiceError(
-                Kind.CONVERSATION_BUSY,
-                "a run is still running in this conversation; wait for it or cancel it",
-            )
-        self._claims[conversation_id] = run_id
+        if claimed in self._claims:
+            raise busy()
+        self._claims[claimed] = run_id
 
-    def release(self, conversation_id: str) -> None:
+    def release(self, owner: str, conversation_id: str) -> None:
         """Let the conversation be taken again."""
-        self._claims.pop(conversation_id, None)
+        self._claims.pop((owner, conversation_id), None)
 
-    def running_in(self, conversation_id: str) -> str | None:
+    def running_in(self, owner: str, conversation_id: str) -> str | None:
         """The id of the run that has claimed a conversation."""
-        return self._claims.get(conversation_id)
+        return self._claims.get((owner, conversation_id))
 
     # From first to last.
 
@@ -125,7 +131,7 @@ class Runs:
         entry = _Entry(run, key, fingerprint)
         self._active[run.run_id] = entry
         if key is not None:
-            self._keys[key] = entry
+            self._keys[run.origin.owner, key] = entry
 
     def ended(self, run: Run) -> None:
         """Keep the log of a run that has its terminal event for a while."""
@@ -138,8 +144,11 @@ class Runs:
     def free_key(self, run: Run) -> None:
         """Let an idempotency key be used again: its request started no run."""
         entry = self._active.get(run.run_id) or self._ended.get(run.run_id)
-        if entry and entry.key is not None and self._keys.get(entry.key) is entry:
-            del self._keys[entry.key]
+        if entry is None or entry.key is None:
+            return
+        key = (run.origin.owner, entry.key)
+        if self._keys.get(key) is entry:
+            del self._keys[key]
 
     def discard(self, run: Run) -> None:
         """Forget a run of which no client knows."""
@@ -157,8 +166,8 @@ class Runs:
                 break
             self._forget(entry.run, now)
         while self._expired:
-            forgotten = next(iter(self._expired.values()))
-            if forgotten + EXPIRED_SECONDS > now and len(self._expired) <= MOST_EXPIRED:
+            oldest = next(iter(self._expired.values()))
+            if oldest.forgotten + EXPIRED_SECONDS > now and len(self._expired) <= MOST_EXPIRED:
                 break
             self._expired.popitem(last=False)
 
@@ -166,4 +175,4 @@ class Runs:
         self.free_key(run)
         del self._ended[run.run_id]
         self._ended_bytes -= run.size
-        self._expired[run.run_id] = now
+        self._expired[run.run_id] = _Expired(run.origin.owner, now)

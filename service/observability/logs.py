@@ -10,7 +10,7 @@ from structlog.typing import EventDict, Processor
 
 _encode = Encoder(enc_hook=repr).encode
 
-QUIET = ("httpx", "httpcore", "groq", "aiosqlite", "asyncio")
+QUIET = ("httpx", "httpcore", "groq", "aiosqlite", "asyncio", "pymongo")
 """Libraries that log every request, or values that are nobody's business."""
 
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from attrs import evolve
 
 from service.core.conversation import Answer, AnswerStatus, Conversation, Message, Question, Summary
-from service.core.errors import Kind, ServiceError
-from service.core.ports import Beginning, Checkpoint, Page, Position
+from service.core.errors import Kind, ServiceError, no_conversation
+from service.core.ports import Beginning, Checkpoint, Kept, Lost, Page, Position
 from service.core.search import matches
 
 
@@ -20,6 +20,7 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self._kept: dict[str, Conversation] = {}
+        self._owners: dict[str, str] = {}
         self._growing: dict[str, str] = {}  # answer → conversation
         self._is_open = False
 
@@ -39,13 +40,31 @@ class MemoryStore:
     async def ping(self) -> None:
         self._check_open()
 
-    async def get(self, conversation_id: str) -> Conversation | None:
+    async def get(self, owner: str, conversation_id: str) -> Conversation | None:
         self._check_open()
-        return self._kept.get(conversation_id)
+        return self._kept[conversation_id] if self._has(owner, conversation_id) else None
+
+    async def take(self, owner: str, conversation_id: str, run_id: str) -> Conversation | None:
+        return await self.get(owner, conversation_id)
+
+    async def release(self, conversation_id: str, run_id: str) -> None:
+        """No other process has it: `Runs` knows all its claims."""
+
+    async def claimed_by(self, owner: str, conversation_id: str) -> str | None:
+        return None
+
+    async def renew(self) -> Sequence[Lost]:
+        return ()
 
     async def begin(self, beginning: Beginning) -> None:
         self._check_open()
-        conversation = self._kept.get(beginning.conversation_id) or _new_conversation(beginning)
+        if beginning.conversation_id not in self._kept:
+            conversation = _new_conversation(beginning)
+            self._owners[beginning.conversation_id] = beginning.owner
+        elif self._has(beginning.owner, beginning.conversation_id):
+            conversation = self._kept[beginning.conversation_id]
+        else:
+            raise no_conversation()
         answer, question = beginning.answer, beginning.question
         self._kept[beginning.conversation_id] = evolve(
             conversation,
@@ -74,37 +93,68 @@ class MemoryStore:
             )
             self._replace(conversation_id, answer)
 
-    async def page(self, limit: int, after: Position | None, words: Sequence[str]) -> Page:
+    async def page(
+        self, owner: str, limit: int, after: Position | None, words: Sequence[str]
+    ) -> Page:
         self._check_open()
         found = [
             conversation
             for conversation in sorted(self._kept.values(), key=_place, reverse=True)
+            if self._has(owner, conversation.conversation_id)
             if after is None or _place(conversation) < (after.updated_at, after.conversation_id)
             if not words or matches(words, _searchable(conversation))
         ]
         return Page(_summaries(found[:limit]), last=len(found) <= limit)
 
     async def change(
-        self, conversation_id: str, *, title: str | None, active_message_id: str | None
+        self, owner: str, conversation_id: str, *, title: str | None, active_message_id: str | None
     ) -> None:
-        self._check_open()
-        if conversation := self._kept.get(conversation_id):
+        if conversation := await self.get(owner, conversation_id):
             self._kept[conversation_id] = evolve(
                 conversation,
                 title=conversation.title if title is None else title,
                 active_message_id=active_message_id or conversation.active_message_id,
             )
 
-    async def delete(self, conversation_id: str) -> bool:
+    async def delete(self, owner: str, conversation_id: str) -> bool:
         self._check_open()
-        conversation = self._kept.pop(conversation_id, None)
-        for message in conversation.messages if conversation else ():
-            self._growing.pop(message.message_id, None)
-        return conversation is not None
+        if not self._has(owner, conversation_id):
+            return False
+        self._remove(conversation_id)
+        return True
 
     async def count(self) -> int:
         self._check_open()
         return len(self._kept)
+
+    async def ids(self, after: str, limit: int) -> Sequence[str]:
+        self._check_open()
+        return sorted(known for known in self._kept if known > after)[:limit]
+
+    async def read(self, ids: Sequence[str]) -> Sequence[Kept]:
+        self._check_open()
+        found = sorted(self._kept.keys() & set(ids))
+        return [Kept(self._owners[known], self._kept[known]) for known in found]
+
+    async def write(self, kept: Sequence[Kept]) -> None:
+        self._check_open()
+        for one in kept:
+            conversation_id = one.conversation.conversation_id
+            if conversation_id in self._kept:
+                self._remove(conversation_id)
+            self._kept[conversation_id] = one.conversation
+            self._owners[conversation_id] = one.owner
+            for message in one.conversation.messages:
+                if isinstance(message, Answer) and message.status is AnswerStatus.STREAMING:
+                    self._growing[message.message_id] = conversation_id
+
+    def _has(self, owner: str, conversation_id: str) -> bool:
+        return self._owners.get(conversation_id) == owner
+
+    def _remove(self, conversation_id: str) -> None:
+        del self._owners[conversation_id]
+        for message in self._kept.pop(conversation_id).messages:
+            self._growing.pop(message.message_id, None)
 
     def _check_open(self) -> None:
         if not self._is_open:
@@ -126,7 +176,7 @@ class MemoryStore:
 def _new_conversation(beginning: Beginning) -> Conversation:
     """A conversation before its first message."""
     if beginning.title is None:
-        raise ServiceError(Kind.CONVERSATION_NOT_FOUND, "there is no conversation of that id")
+        raise no_conversation()
     first: Message = beginning.question or beginning.answer
     return Conversation(
         beginning.conversation_id,

@@ -65,6 +65,13 @@ MIGRATIONS = (
         DELETE FROM message_words WHERE rowid = old.number;
     END;
     """,
+    """
+    -- '' owns what was kept before there were owners, and all where nobody says who they are.
+    ALTER TABLE conversations ADD COLUMN owner TEXT NOT NULL DEFAULT '';
+    DROP INDEX conversations_latest_first;
+    CREATE INDEX conversations_latest_first
+        ON conversations (owner, updated_at DESC, conversation_id DESC);
+    """,
 )
 """What brings a database from version n to n + 1; what was released is never edited."""
 
@@ -73,18 +80,21 @@ COMMANDS = """
     -- nothing. They live as long as a connection, so they change with the code.
 
     CREATE TEMP VIEW beginning (
-        conversation_id, title, message_id, parent_message_id, content, created_at,
+        owner, conversation_id, title, message_id, parent_message_id, content, created_at,
         model, status, reasoning, finish_reason, usage, system_prompt, hyperparameters
-    ) AS VALUES (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    ) AS VALUES (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
     CREATE TEMP TRIGGER begin_message INSTEAD OF INSERT ON beginning BEGIN
         INSERT INTO conversations
-            (conversation_id, title, created_at, updated_at, active_message_id)
-        SELECT new.conversation_id, new.title, new.created_at, new.created_at, new.message_id
+            (owner, conversation_id, title, created_at, updated_at, active_message_id)
+        SELECT
+            new.owner, new.conversation_id, new.title, new.created_at, new.created_at,
+            new.message_id
         WHERE new.title IS NOT NULL
         ON CONFLICT (conversation_id) DO NOTHING;
         SELECT raise(ABORT, 'gone')
         WHERE NOT EXISTS (
-            SELECT 1 FROM conversations WHERE conversation_id = new.conversation_id
+            SELECT 1 FROM conversations
+            WHERE conversation_id = new.conversation_id AND owner = new.owner
         );
         INSERT INTO messages (
             conversation, message_id, parent_message_id, content, created_at,
@@ -97,6 +107,30 @@ COMMANDS = """
         UPDATE conversations
         SET updated_at = new.created_at, active_message_id = new.message_id
         WHERE conversation_id = new.conversation_id AND new.model IS NOT NULL;
+    END;
+
+    CREATE TEMP VIEW whole (
+        owner, conversation_id, title, begun_at, updated_at, active_message_id, position,
+        message_id, parent_message_id, content, created_at,
+        model, status, reasoning, finish_reason, usage, system_prompt, hyperparameters
+    ) AS VALUES (0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0);
+    CREATE TEMP TRIGGER write_message INSTEAD OF INSERT ON whole BEGIN
+        DELETE FROM conversations
+        WHERE new.position = 0 AND conversation_id = new.conversation_id;
+        INSERT INTO conversations
+            (owner, conversation_id, title, created_at, updated_at, active_message_id)
+        SELECT
+            new.owner, new.conversation_id, new.title, new.begun_at, new.updated_at,
+            new.active_message_id
+        WHERE new.position = 0;
+        INSERT INTO messages (
+            conversation, message_id, parent_message_id, content, created_at,
+            model, status, reasoning, finish_reason, usage, system_prompt, hyperparameters
+        ) SELECT
+            number, new.message_id, new.parent_message_id, new.content, new.created_at, new.model,
+            new.status, new.reasoning, new.finish_reason, new.usage, new.system_prompt,
+            new.hyperparameters
+        FROM conversations WHERE conversation_id = new.conversation_id;
     END;
 
     CREATE TEMP VIEW gain (message_id, content, reasoning, whole) AS VALUES (0, 0, 0, 0);

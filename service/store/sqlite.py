@@ -7,8 +7,10 @@ done (WAL) and wait for none; and lists have their own, since a search may take 
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 
 import aiosqlite
@@ -25,8 +27,8 @@ from service.core.conversation import (
     Summary,
     Usage,
 )
-from service.core.errors import Kind, ServiceError
-from service.core.ports import Beginning, Checkpoint, Page, Position
+from service.core.errors import Kind, ServiceError, no_conversation
+from service.core.ports import Beginning, Checkpoint, Kept, Lost, Page, Position
 from service.core.search import words as words_of
 from service.store.schema import COMMANDS, MIGRATIONS, SETTLE
 
@@ -45,18 +47,23 @@ _END = "INSERT INTO ending VALUES "
 _CHANGE = """
     UPDATE conversations
     SET title = coalesce(?, title), active_message_id = coalesce(?, active_message_id)
-    WHERE conversation_id = ?
+    WHERE owner = ? AND conversation_id = ?
 """
-_DELETE = "DELETE FROM conversations WHERE conversation_id = ?"
+_DELETE = "DELETE FROM conversations WHERE owner = ? AND conversation_id = ?"
+_WRITE = "INSERT INTO whole VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 _PING = "SELECT 1 FROM conversations LIMIT 1"
 _COUNT = "SELECT count(*) FROM conversations"
-_GET = """
+_MESSAGES = """
     SELECT
-        title, conversations.created_at AS begun_at, updated_at, active_message_id, messages.*
+        conversation_id, owner, title, conversations.created_at AS begun_at, updated_at,
+        active_message_id, messages.*
     FROM conversations JOIN messages ON conversation = conversations.number
-    WHERE conversation_id = ?
-    ORDER BY messages.number
+"""
+_GET = _MESSAGES + "WHERE conversation_id = ? AND owner = ? ORDER BY messages.number"
+_IDS = """
+    SELECT conversation_id FROM conversations
+    WHERE conversation_id > ? ORDER BY conversation_id LIMIT ?
 """
 # Messages are counted only for what is on the page, hence the query in the query.
 _SUMMARIES = """
@@ -92,7 +99,7 @@ class SqliteStore:
     kind = "sqlite"
 
     def __init__(self, path: Path, *, busy_seconds: float) -> None:
-        self._path = path
+        self.path = path
         self._busy_seconds = busy_seconds
         self._turn = asyncio.Lock()
         self._search_turn = asyncio.Lock()
@@ -105,7 +112,7 @@ class SqliteStore:
         if self._writer:
             return
         with _failures():
-            await asyncio.to_thread(self._path.parent.mkdir, parents=True, exist_ok=True)
+            await asyncio.to_thread(self.path.parent.mkdir, parents=True, exist_ok=True)
             async with AsyncExitStack() as opening:
                 writer = await opening.enter_async_context(self._connect())
                 await writer.create_function("search_words", 1, _search_words, deterministic=True)
@@ -131,22 +138,24 @@ class SqliteStore:
     async def ping(self) -> None:
         await _read(self._reader, _PING)
 
-    async def get(self, conversation_id: str) -> Conversation | None:
-        rows = await _read(self._reader, _GET, [conversation_id])
-        if not rows:
-            return None
-        first = rows[0]
-        return Conversation(
-            conversation_id,
-            first["title"],
-            first["begun_at"],
-            first["updated_at"],
-            first["active_message_id"],
-            tuple(map(_message, rows)),
-        )
+    async def get(self, owner: str, conversation_id: str) -> Conversation | None:
+        rows = await _read(self._reader, _GET, [conversation_id, owner])
+        return _conversation(rows) if rows else None
+
+    async def take(self, owner: str, conversation_id: str, run_id: str) -> Conversation | None:
+        return await self.get(owner, conversation_id)
+
+    async def release(self, conversation_id: str, run_id: str) -> None:
+        """One process has the file: `Runs` knows all its claims."""
+
+    async def claimed_by(self, owner: str, conversation_id: str) -> str | None:
+        return None
+
+    async def renew(self) -> Sequence[Lost]:
+        return ()
 
     async def begin(self, beginning: Beginning) -> None:
-        head = (beginning.conversation_id, beginning.title)
+        head = (beginning.owner, beginning.conversation_id, beginning.title)
         messages = (beginning.question, beginning.answer)
         await self._insert(_BEGIN, [head + _row(message) for message in messages if message])
 
@@ -158,21 +167,43 @@ class SqliteStore:
     async def finish(self, conversation_id: str, answer: Answer, updated_at: str) -> None:
         await self._insert(_END, [(updated_at, *_row(answer))])
 
-    async def page(self, limit: int, after: Position | None, words: Sequence[str]) -> Page:
-        rows = await self._search(*page_query(limit + 1, after, words))
+    async def page(
+        self, owner: str, limit: int, after: Position | None, words: Sequence[str]
+    ) -> Page:
+        rows = await self._search(*page_query(owner, limit + 1, after, words))
         return Page(tuple(Summary(*row) for row in rows[:limit]), last=len(rows) <= limit)
 
     async def change(
-        self, conversation_id: str, *, title: str | None, active_message_id: str | None
+        self, owner: str, conversation_id: str, *, title: str | None, active_message_id: str | None
     ) -> None:
-        await self._write(_CHANGE, [title, active_message_id, conversation_id])
+        await self._write(_CHANGE, [title, active_message_id, owner, conversation_id])
 
-    async def delete(self, conversation_id: str) -> bool:
-        return await self._write(_DELETE, [conversation_id]) > 0
+    async def delete(self, owner: str, conversation_id: str) -> bool:
+        return await self._write(_DELETE, [owner, conversation_id]) > 0
 
     async def count(self) -> int:
         [(count,)] = await _read(self._reader, _COUNT)
         return int(count)
+
+    async def ids(self, after: str, limit: int) -> Sequence[str]:
+        return [known for (known,) in await _read(self._reader, _IDS, [after, limit])]
+
+    async def read(self, ids: Sequence[str]) -> Sequence[Kept]:
+        places = ", ".join("?" * len(ids))
+        wanted = f"WHERE conversation_id IN ({places}) ORDER BY conversation_id, messages.number"
+        rows = await _read(self._reader, _MESSAGES + wanted, ids)
+        grouped = groupby(rows, key=itemgetter("conversation_id"))
+        return [_kept(list(messages)) for _, messages in grouped]
+
+    async def write(self, kept: Sequence[Kept]) -> None:
+        async with self._changing() as writer:
+            try:
+                await writer.execute("BEGIN IMMEDIATE")
+                await writer.executemany(_WRITE, [row for one in kept for row in _rows(one)])
+                await writer.commit()
+            except BaseException:  # also cancelled, when the thread still does what it was given
+                await writer.rollback()
+                raise
 
     async def _search(self, query: str, parameters: Sequence[object]) -> list[sqlite3.Row]:
         """Read a list in its turn; one that nobody waits for any more is not read to its end."""
@@ -189,7 +220,7 @@ class SqliteStore:
                 self._search_turn.release()
 
     def _connect(self) -> aiosqlite.Connection:
-        return aiosqlite.connect(self._path, timeout=self._busy_seconds, isolation_level=None)
+        return aiosqlite.connect(self.path, timeout=self._busy_seconds, isolation_level=None)
 
     async def _insert(self, insert: str, rows: Sequence[tuple[object, ...]]) -> None:
         """Hand rows to one of the schema's commands, all in one statement."""
@@ -200,11 +231,17 @@ class SqliteStore:
 
     async def _write(self, statement: str, parameters: Sequence[object]) -> int:
         """Run a statement in its turn; how many rows it changed."""
+        async with self._changing() as writer:
+            return (await writer.execute(statement, parameters)).rowcount
+
+    @asynccontextmanager
+    async def _changing(self) -> AsyncIterator[aiosqlite.Connection]:
+        """The writing connection, for one that has its turn."""
         with _failures():
             async with asyncio.timeout(self._busy_seconds):
                 await self._turn.acquire()
             try:
-                return (await _opened(self._writer).execute(statement, parameters)).rowcount
+                yield _opened(self._writer)
             finally:
                 self._turn.release()
 
@@ -231,18 +268,18 @@ async def migrate(connection: aiosqlite.Connection, migrations: Sequence[str]) -
 
 
 def page_query(
-    limit: int, after: Position | None, words: Sequence[str]
+    owner: str, limit: int, after: Position | None, words: Sequence[str]
 ) -> tuple[str, list[object]]:
-    """The query for one page of the list, and its parameters."""
-    conditions = []
-    parameters: list[object] = []
+    """The query for one page of an owner's list, and its parameters."""
+    conditions = ["owner = ?"]
+    parameters: list[object] = [owner]
     if after:
         conditions.append(_AFTER)
         parameters += (after.updated_at, after.conversation_id)
     for word in dict.fromkeys(words):
         conditions.append(_HOLDS)
         parameters += [f'"{word}"*'] * 2
-    where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+    where = f"WHERE {' AND '.join(conditions)}"
     query = _SUMMARIES + where + _LATEST_FIRST + "LIMIT ?) AS found" + _LATEST_FIRST
     return query, [*parameters, limit]
 
@@ -264,8 +301,40 @@ def _row(message: Message) -> tuple[object, ...]:
     )
 
 
+def _rows(kept: Kept) -> Iterator[tuple[object, ...]]:
+    """A conversation as the schema takes it whole: a row for each message."""
+    conversation = kept.conversation
+    head = (
+        kept.owner,
+        conversation.conversation_id,
+        conversation.title,
+        conversation.created_at,
+        conversation.updated_at,
+        conversation.active_message_id,
+    )
+    for position, message in enumerate(conversation.messages):
+        yield (*head, position, *_row(message))
+
+
 def _json(value: object) -> str:
     return msgspec.json.encode(value).decode()
+
+
+def _kept(rows: Sequence[sqlite3.Row]) -> Kept:
+    return Kept(rows[0]["owner"], _conversation(rows))
+
+
+def _conversation(rows: Sequence[sqlite3.Row]) -> Conversation:
+    """From the rows of its messages."""
+    first = rows[0]
+    return Conversation(
+        first["conversation_id"],
+        first["title"],
+        first["begun_at"],
+        first["updated_at"],
+        first["active_message_id"],
+        tuple(map(_message, rows)),
+    )
 
 
 def _message(row: sqlite3.Row) -> Message:
@@ -302,8 +371,7 @@ def _failures() -> Iterator[None]:
         yield
     except (sqlite3.Error, OSError) as exc:
         if getattr(exc, "sqlite_errorcode", None) == sqlite3.SQLITE_CONSTRAINT_TRIGGER:
-            gone = Kind.CONVERSATION_NOT_FOUND
-            raise ServiceError(gone, "there is no conversation of that id") from exc
+            raise no_conversation() from exc
         raise _unavailable("the database of conversations does not work at present") from exc
 
 

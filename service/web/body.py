@@ -8,7 +8,7 @@ from aiohttp import hdrs, web
 
 from service.core.chat import Caller
 from service.core.errors import Fault, Kind, ServiceError, invalid
-from service.web.keys import REQUEST_ID, SETTINGS
+from service.web.keys import OWNER, REQUEST_ID, SETTINGS
 
 IDEMPOTENCY_KEY = "Idempotency-Key"
 KEY_PATTERN = "^[!-~]{1,200}$"
@@ -60,7 +60,7 @@ def caller_of(request: web.Request, *, detached: bool = False) -> Caller:
     key = request.headers.get(IDEMPOTENCY_KEY)
     if key is not None:
         check_key(key, f"#/headers/{IDEMPOTENCY_KEY}")
-    return Caller(request[REQUEST_ID], key, detached)
+    return Caller(request[OWNER], request[REQUEST_ID], key, detached)
 
 
 def check_key(key: str, pointer: str) -> None:

@@ -15,7 +15,7 @@ from service.core.ports import Position
 from service.core.search import words
 from service.web.body import json_body
 from service.web.export import FORMATS, conversation_data, message_data
-from service.web.keys import CONVERSATIONS
+from service.web.keys import CONVERSATIONS, OWNER
 
 DEFAULT_LIMIT, MOST = 20, 100
 _NUMBER = re.compile(r"[0-9]{1,3}")
@@ -33,7 +33,9 @@ class _Query(Struct):
 async def list_conversations(request: web.Request) -> web.StreamResponse:
     """`GET /api/conversations`."""
     query = _query(request)
-    page = await request.app[CONVERSATIONS].page(query.limit, query.after, query.words)
+    page = await request.app[CONVERSATIONS].page(
+        request[OWNER], query.limit, query.after, query.words
+    )
     last = None if page.last else page.items[-1]
     following = last and _cursor(Position(last.updated_at, last.conversation_id))
     return _json({"items": page.items, "next_cursor": following})
@@ -45,7 +47,9 @@ async def show_conversation(request: web.Request) -> web.StreamResponse:
     if tree not in ("true", "false"):
         raise invalid([Fault("#/query/tree", "must be true or false")])
     # Asked before the store: a run that ends meanwhile can still be read.
-    active = request.app[CONVERSATIONS].running_in(request.match_info["conversation_id"])
+    active = await request.app[CONVERSATIONS].running_in(
+        request[OWNER], request.match_info["conversation_id"]
+    )
     conversation = await _conversation(request)
     shown = conversation.messages if tree == "true" else conversation.active_branch()
     return _json(
@@ -62,12 +66,14 @@ async def change_conversation(request: web.Request) -> web.StreamResponse:
     """`PATCH /api/conversations/{conversation_id}`."""
     conversation_id = request.match_info["conversation_id"]
     change = await json_body(request)
-    return _json(await request.app[CONVERSATIONS].change(conversation_id, change))
+    conversations = request.app[CONVERSATIONS]
+    return _json(await conversations.change(request[OWNER], conversation_id, change))
 
 
 async def delete_conversation(request: web.Request) -> web.StreamResponse:
     """`DELETE /api/conversations/{conversation_id}`."""
-    await request.app[CONVERSATIONS].delete(request.match_info["conversation_id"])
+    conversation_id = request.match_info["conversation_id"]
+    await request.app[CONVERSATIONS].delete(request[OWNER], conversation_id)
     return web.Response(status=web.HTTPNoContent.status_code)
 
 
@@ -91,7 +97,8 @@ async def export_conversation(request: web.Request) -> web.StreamResponse:
 
 
 async def _conversation(request: web.Request) -> Conversation:
-    return await request.app[CONVERSATIONS].get(request.match_info["conversation_id"])
+    conversation_id = request.match_info["conversation_id"]
+    return await request.app[CONVERSATIONS].get(request[OWNER], conversation_id)
 
 
 def _query(request: web.Request) -> _Query:

@@ -49,4 +49,6 @@ ASYNCAPI = web.AppKey("asyncapi", bytes)
 """The description of the socket, as JSON."""
 
 REQUEST_ID = web.RequestKey("request_id", str)
+OWNER = web.RequestKey("owner", str)
+"""Who asks; everything that the request begins is theirs."""
 RUN_ID = web.RequestKey("run_id", str)

@@ -8,7 +8,8 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from service.core.errors import Kind, Problem, ServiceError
-from service.web.keys import REQUEST_ID, RUN_ID, SETTINGS
+from service.core.ports import ANONYMOUS
+from service.web.keys import OWNER, REQUEST_ID, RUN_ID, SETTINGS
 from service.web.problems import problem_of_exception, problem_response
 
 X_REQUEST_ID = "X-Request-Id"
@@ -25,6 +26,7 @@ async def logged(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give the request an id; one line when it starts and one when it ends."""
     sent = request.headers.get(X_REQUEST_ID, "")
     new_id = request.app[SETTINGS].new_id
+    request[OWNER] = ANONYMOUS
     request[REQUEST_ID] = request_id = sent if _WELL_FORMED.fullmatch(sent) else new_id()
     told = log.debug if request.path.startswith("/health") else log.info
     began = time.perf_counter()

@@ -7,7 +7,7 @@ from aiohttp import web
 from service.core.errors import Fault, invalid
 from service.core.events import encode
 from service.core.run import START, Run
-from service.web.keys import CHAT, RUN_ID
+from service.web.keys import CHAT, OWNER, RUN_ID
 from service.web.sse import follow
 
 LAST_EVENT_ID = "Last-Event-ID"
@@ -26,7 +26,7 @@ async def run_state(request: web.Request) -> web.StreamResponse:
 async def cancel_run(request: web.Request) -> web.StreamResponse:
     """`POST /api/runs/{run_id}/cancel`."""
     run = _run(request)
-    return _state(await request.app[CHAT].cancel(run.run_id))
+    return _state(await request.app[CHAT].cancel(request[OWNER], run.run_id))
 
 
 async def run_events(request: web.Request) -> web.StreamResponse:
@@ -45,14 +45,14 @@ async def resume(request: web.Request) -> web.StreamResponse:
     match = _CURSOR.fullmatch(sent)
     if not match:
         raise invalid([Fault(_POINTER, "must be an id of an event, like RUN_ID:SEQ")])
-    run = request.app[CHAT].runs.get(match["run_id"])
+    run = request.app[CHAT].runs.get(request[OWNER], match["run_id"])
     request[RUN_ID] = run.run_id
     with run.reading():
         return await follow(request, run, _header_cursor(sent, run), RECOVERED)
 
 
 def _run(request: web.Request) -> Run:
-    run = request.app[CHAT].runs.get(request.match_info["run_id"])
+    run = request.app[CHAT].runs.get(request[OWNER], request.match_info["run_id"])
     request[RUN_ID] = run.run_id
     return run
 

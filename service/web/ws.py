@@ -15,7 +15,7 @@ from service.core.generation import DEFECT
 from service.core.request import parse_as
 from service.core.run import START, Run, Stop
 from service.web.body import check_key, decoded
-from service.web.keys import CHAT, REQUEST_ID, SETTINGS, SOCKETS
+from service.web.keys import CHAT, OWNER, REQUEST_ID, SETTINGS, SOCKETS
 from service.web.messages import (
     CLIENT_MESSAGES,
     LONGEST_ID,
@@ -99,6 +99,7 @@ class Session:
         self._limits = settings.socket
         self._message_bytes = settings.max_body_bytes
         self._connection_id = settings.new_id()
+        self._owner = request[OWNER]
         self._request_id = request[REQUEST_ID]
         self._socket = socket
         self._writer = request.writer
@@ -221,7 +222,7 @@ class Session:
             check_key(message.idempotency_key, "#/idempotency_key")
         try:
             run = self._chat.start(
-                message.request, Caller(self._request_id, message.idempotency_key)
+                message.request, Caller(self._owner, self._request_id, message.idempotency_key)
             )
         except ServiceError as error:
             raise error.under("/request") from None
@@ -229,7 +230,7 @@ class Session:
 
     def _resume(self, message: ResumeMessage) -> None:
         self._check_free(message.id)
-        run = self._chat.runs.get(message.run_id)
+        run = self._chat.runs.get(self._owner, message.run_id)
         if message.after > run.last_seq:
             raise invalid(
                 [Fault("#/after", f"is beyond the last event of this run, {run.last_seq}")]

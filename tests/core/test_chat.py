@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from chatting import ANSWER, WHOLE, Limits, chatting, make_chat, prove, prove_log, read, whole_log
 from clock import play, steps
 from fakes import ACCEPT, Step
-from service.core.chat import LAST_WRITES_SECONDS, REOPEN_SECONDS, Caller
+from service.core.chat import LAST_WRITES_SECONDS, OPENING_SECONDS, REOPEN_SECONDS, Caller
 from service.core.conversation import AnswerStatus
 from service.core.errors import Kind, ServiceError
 from service.core.events import Delta
+from service.core.ports import ANONYMOUS
 from service.core.request import UnsupportedParameters
 from service.core.run import Run, RunStatus, Stage, Stop
 
@@ -53,7 +54,7 @@ class TestStarting:
 
             assert raised.value.problem.kind is Kind.CONVERSATION_NOT_FOUND
             assert made.model.prompts == []
-            assert made.runs.running_in("nowhere") is None
+            assert made.runs.running_in(ANONYMOUS, "nowhere") is None
 
     async def test_a_refusal_by_groq_is_raised_to_who_waits(self) -> None:
         async with chatting([REFUSED]) as made:
@@ -70,7 +71,7 @@ class TestStarting:
             made.ask()
             with pytest.raises(ServiceError) as raised:
                 made.ask()
-            await made.chat.cancel(first.run_id)
+            await made.chat.cancel(ANONYMOUS, first.run_id)
 
             assert raised.value.problem.kind is Kind.OVERLOADED
             assert raised.value.problem.retry_after
@@ -101,7 +102,7 @@ class TestOneRunInAConversation:
             busy = made.ask("And?", conversation_id=id_of(run))
             made.model.script = ANSWER
             aside = await made.asked(conversation_id=id_of(run), save_conversation=False)
-            await made.chat.cancel(busy.run_id)
+            await made.chat.cancel(ANONYMOUS, busy.run_id)
 
             assert aside.status is RunStatus.FINISHED
             conversation = await made.conversation(busy)
@@ -115,7 +116,9 @@ class TestOneRunInAConversation:
             made.model.script = stuck()
             made.ask("And?", conversation_id=id_of(run))
             with pytest.raises(ServiceError) as raised:
-                made.chat.regenerate(id_of(run), run.started.message_id, {}, Caller("request"))
+                made.chat.regenerate(
+                    id_of(run), run.started.message_id, {}, Caller(ANONYMOUS, "request")
+                )
 
             assert raised.value.problem.kind is Kind.CONVERSATION_BUSY
 
@@ -129,7 +132,7 @@ class TestOneRunInAConversation:
                     await steps(turns)
                     if waits:
                         await runs[-1].wait_done()
-                    busy = made.runs.running_in(id_of(first)) is not None
+                    busy = made.runs.running_in(ANONYMOUS, id_of(first)) is not None
                     if busy:
                         with pytest.raises(ServiceError):
                             made.ask("And?", conversation_id=id_of(first))
@@ -153,7 +156,7 @@ class TestRegenerating:
             run = await made.asked()
             assert run.started
             old = run.started.message_id
-            again = made.chat.regenerate(id_of(run), old, {}, Caller("request"))
+            again = made.chat.regenerate(id_of(run), old, {}, Caller(ANONYMOUS, "request"))
             await again.wait_done()
 
             await prove(made, again)
@@ -173,7 +176,7 @@ class TestRegenerating:
         async with chatting() as made:
             run = await made.asked()
             again = made.chat.regenerate(
-                conversation_id or id_of(run), "nowhere", {}, Caller("request")
+                conversation_id or id_of(run), "nowhere", {}, Caller(ANONYMOUS, "request")
             )
             with pytest.raises(ServiceError) as raised:
                 await again.reached(Stage.PREPARED)
@@ -205,7 +208,7 @@ class TestIdempotency:
         async with chatting() as made:
             run = await made.asked()
             assert run.started
-            message_id, caller = run.started.message_id, Caller("request", "key")
+            message_id, caller = run.started.message_id, Caller(ANONYMOUS, "request", "key")
             first = made.chat.regenerate(id_of(run), message_id, {}, caller)
             same = made.chat.regenerate(id_of(run), message_id, {}, caller)
             with pytest.raises(ServiceError):
@@ -238,7 +241,7 @@ class TestIdempotency:
             run = await made.asked(key="key", detached=True)
 
             assert made.ask(key="key", detached=True) is run
-            assert made.runs.get(run.run_id) is run
+            assert made.runs.get(ANONYMOUS, run.run_id) is run
 
     @pytest.mark.parametrize("script", [ANSWER, [ACCEPT, REFUSED]])
     async def test_a_run_that_has_started_keeps_its_key_whatever_becomes_of_it(
@@ -252,7 +255,7 @@ class TestIdempotency:
     async def test_a_cancelled_run_keeps_its_key(self) -> None:
         async with chatting([asyncio.Event()]) as made:
             run = made.ask(key="key")
-            await made.chat.cancel(run.run_id)
+            await made.chat.cancel(ANONYMOUS, run.run_id)
 
             assert made.ask(key="key") is run
 
@@ -276,7 +279,7 @@ class TestCancelling:
         async with chatting(stuck()) as made:
             run = made.ask()
             await steps(10)
-            cancelled = await made.chat.cancel(run.run_id)
+            cancelled = await made.chat.cancel(ANONYMOUS, run.run_id)
 
             assert cancelled is run
             assert (run.status, made.model.asked) == (RunStatus.CANCELLED, 0)
@@ -286,8 +289,8 @@ class TestCancelling:
         async with chatting() as made:
             run = await made.asked()
             before = whole_log(run)
-            await made.chat.cancel(run.run_id)
-            await made.chat.cancel(run.run_id)
+            await made.chat.cancel(ANONYMOUS, run.run_id)
+            await made.chat.cancel(ANONYMOUS, run.run_id)
 
             assert whole_log(run) == before
             assert run.status is RunStatus.FINISHED
@@ -295,21 +298,23 @@ class TestCancelling:
     async def test_by_two_at_once_answers_both(self) -> None:
         async with chatting(stuck()) as made:
             run = made.ask()
-            await asyncio.gather(made.chat.cancel(run.run_id), made.chat.cancel(run.run_id))
+            await asyncio.gather(
+                made.chat.cancel(ANONYMOUS, run.run_id), made.chat.cancel(ANONYMOUS, run.run_id)
+            )
 
             await prove(made, run)
 
     async def test_what_is_not_there_is_not_found(self) -> None:
         async with chatting() as made:
             with pytest.raises(ServiceError) as raised:
-                await made.chat.cancel("nowhere")
+                await made.chat.cancel(ANONYMOUS, "nowhere")
             assert raised.value.problem.kind is Kind.RUN_NOT_FOUND
 
     async def test_a_cancelled_conversation_may_be_continued_at_once(self) -> None:
         async with chatting(stuck()) as made:
             run = made.ask()
             await steps(10)
-            await made.chat.cancel(run.run_id)
+            await made.chat.cancel(ANONYMOUS, run.run_id)
             made.model.script = ANSWER
             again = await made.asked("And?", conversation_id=id_of(run))
 
@@ -331,7 +336,7 @@ class TestBeingLeft:
     ) -> None:
         async with chatting([ACCEPT, Delta("Half"), 60, *ANSWER[1:]]) as made:
             value = {"model": "small", "user_prompt": "Why?"} | members
-            run = made.chat.start(value, Caller("request"))
+            run = made.chat.start(value, Caller(ANONYMOUS, "request"))
             with run.reading():
                 await run.reached(Stage.ANSWERED)
             await run.wait_done()
@@ -346,7 +351,9 @@ class TestBeingLeft:
             run = await made.asked()
             assert run.started
             made.model.script = [ACCEPT, 60, *ANSWER[1:]]
-            again = made.chat.regenerate(id_of(run), run.started.message_id, {}, Caller("request"))
+            again = made.chat.regenerate(
+                id_of(run), run.started.message_id, {}, Caller(ANONYMOUS, "request")
+            )
             with again.reading():
                 await again.reached(Stage.ANSWERED)
             await again.wait_done()
@@ -363,7 +370,9 @@ class TestDraining:
             with pytest.raises(ServiceError) as asked:
                 made.ask()
             with pytest.raises(ServiceError) as regenerated:
-                made.chat.regenerate(id_of(run), run.started.message_id, {}, Caller("request"))
+                made.chat.regenerate(
+                    id_of(run), run.started.message_id, {}, Caller(ANONYMOUS, "request")
+                )
 
             assert asked.value.problem.kind is Kind.DRAINING
             assert regenerated.value.problem.kind is Kind.DRAINING
@@ -455,6 +464,49 @@ class TestServing:
         assert refused.failure.kind is Kind.STORE_UNAVAILABLE
         assert (unsaved.status, run.status) == (RunStatus.FINISHED, RunStatus.FINISHED)
         assert made.observer.failures == ["open"] * 3
+
+    async def test_begins_at_once_where_the_store_opens_at_once(self) -> None:
+        made = make_chat()
+        async with made.chat.serving():
+            began = asyncio.get_running_loop().time()
+
+        assert began == 0
+
+    async def test_does_not_wait_longer_than_so_for_a_store_that_opens_slowly(self) -> None:
+        made = make_chat()
+        gate = made.store.stall("open")
+        async with made.chat.serving():
+            began = asyncio.get_running_loop().time()
+            refused = await made.asked()
+            unsaved = await made.asked(save_conversation=False)
+            gate.set()
+            await steps(3)
+            run = await made.asked()
+
+        assert began == OPENING_SECONDS
+        assert refused.failure is not None
+        assert refused.failure.kind is Kind.STORE_UNAVAILABLE
+        assert (unsaved.status, run.status) == (RunStatus.FINISHED, RunStatus.FINISHED)
+        assert made.store.calls.count("open") == 1
+
+    async def test_ends_though_the_store_is_still_being_opened(self) -> None:
+        made = make_chat()
+        made.store.stall("open")
+        async with made.chat.serving():
+            pass
+
+        assert made.store.calls == ["open", "close"]
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    async def test_that_is_given_up_while_the_store_opens_leaves_nothing_behind(self) -> None:
+        made = make_chat()
+        made.store.stall("open")
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(OPENING_SECONDS / 2), made.chat.serving():
+                pass
+
+        assert made.store.calls == ["open", "close"]
+        assert asyncio.all_tasks() == {asyncio.current_task()}
 
     async def test_that_cannot_begin_leaves_nothing_behind(self) -> None:
         made = make_chat()

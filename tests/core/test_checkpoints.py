@@ -12,7 +12,7 @@ from fakes import FailingStore, RecordingObserver
 from service.core.checkpoints import INTERVAL_SECONDS, MOST_LEFT, Checkpoints
 from service.core.conversation import Answer, AnswerStatus, Question
 from service.core.events import Delta
-from service.core.ports import Beginning
+from service.core.ports import ANONYMOUS, Beginning
 from service.core.run import Origin, Run
 from service.store.memory import MemoryStore
 
@@ -29,14 +29,14 @@ class Writing:
         """A run whose answer the store has, still empty."""
         question = Question(f"q-{name}", None, "Why?", "now")
         answer = Answer(f"a-{name}", f"q-{name}", "", "now", "small", AnswerStatus.STREAMING)
-        await self.store.begin(Beginning(name, answer, question, "Title"))
-        run = Run(Origin(name, name, "now", "request", False, False), 10)
+        await self.store.begin(Beginning(ANONYMOUS, name, name, answer, question, "Title"))
+        run = Run(Origin(ANONYMOUS, name, name, "now", "request", False, False), 10)
         self.checkpoints.add(run, f"a-{name}")
         return run
 
     async def stored(self, name: str) -> tuple[str, str]:
         """The text and the reasoning that the store has."""
-        conversation = await self.store.get(name)
+        conversation = await self.store.get(ANONYMOUS, name)
         assert conversation
         answer = conversation.message(f"a-{name}")
         assert isinstance(answer, Answer)
@@ -208,10 +208,10 @@ async def test_an_answer_that_was_left_does_not_bring_a_deleted_conversation_bac
     async with writing() as made:
         await made.begin("1")
         made.checkpoints.leave("1", ended("1"), "now")
-        await made.store.delete("1")
+        await made.store.delete(ANONYMOUS, "1")
         await made.checkpoints.write()
 
-        assert await made.store.get("1") is None
+        assert await made.store.get(ANONYMOUS, "1") is None
 
 
 async def test_a_defect_in_one_write_does_not_end_the_writing() -> None:

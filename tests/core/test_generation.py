@@ -12,6 +12,7 @@ from fakes import ACCEPT, STOPPED, USAGE, Step
 from service.core.conversation import Answer, AnswerStatus, FinishReason
 from service.core.errors import Kind, ServiceError
 from service.core.events import Delta, Ending
+from service.core.ports import ANONYMOUS
 from service.core.run import Run, RunStatus, Stop
 
 REFUSED = ServiceError(Kind.UPSTREAM_RATE_LIMITED, "later", retry_after=7)
@@ -292,7 +293,7 @@ class TestTheStore:
     async def test_that_cannot_be_read_refuses_the_run(self) -> None:
         async with chatting() as made:
             first = await made.asked()
-            made.store.fail("get")
+            made.store.fail("take")
             run = await made.asked("And?", conversation_id=first.origin.conversation_id)
 
             assert kind_of(run) == "store-unavailable"
@@ -386,7 +387,7 @@ class TestTheStore:
             assert last_event(run)["message_id"] == answer.message_id
             assert made.ask(key="key") is run
 
-    @pytest.mark.parametrize("method", ["get", "begin", "finish"])
+    @pytest.mark.parametrize("method", ["take", "begin", "finish"])
     async def test_with_a_defect_ends_the_log_all_the_same(self, method: str) -> None:
         async with chatting() as made:
             first = await made.asked()
@@ -397,7 +398,7 @@ class TestTheStore:
             assert kind_of(run) == "internal-error"
             assert made.runs.active_count == 0
             assert run.origin.conversation_id is not None
-            assert made.runs.running_in(run.origin.conversation_id) is None
+            assert made.runs.running_in(ANONYMOUS, run.origin.conversation_id) is None
             assert len(made.observer.defects) == 1
 
 

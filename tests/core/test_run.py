@@ -23,6 +23,7 @@ BIG = "é" * WRITE_LIMIT
 
 def make_run(*, cancel_when_left: bool = False) -> Run:
     origin = Origin(
+        owner="owner",
         run_id="run",
         conversation_id="conversation",
         created_at="2025-01-01T00:00:00.000Z",

@@ -9,8 +9,13 @@ from service.core.ports import ConversationStore
 from service.store.open import open_store
 from store.samples import STORES
 
+SERVERS = {"mongodb"}
+KINDS = [
+    pytest.param(kind, marks=pytest.mark.servers if kind in SERVERS else ()) for kind in STORES
+]
 
-@pytest.fixture(params=STORES)
+
+@pytest.fixture(params=KINDS)
 def unopened(request: pytest.FixtureRequest, tmp_path: Path) -> ConversationStore:
     return open_store(STORES[request.param](tmp_path))
 

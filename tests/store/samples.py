@@ -6,18 +6,24 @@ from pathlib import Path
 from service.core.conversation import (
     Answer,
     AnswerStatus,
+    Conversation,
     FinishReason,
     Hyperparameters,
     Question,
     Usage,
 )
-from service.core.ports import Beginning
+from service.core.ports import Beginning, Kept
+from store.mongo import shared_url
 
 STORES: dict[str, Callable[[Path], str]] = {
     "memory": lambda directory: "memory://",
     "sqlite": lambda directory: f"sqlite:///{directory / 'conversations.db'}",
+    "mongodb": shared_url,
 }
 """The URL of an empty store for a test that has that directory."""
+
+OWNER, OTHER = "ann", "bob"
+"""Of what the tests keep, and somebody else."""
 
 USAGE = Usage(10, 20, 30, reasoning_tokens=5, cached_tokens=3)
 SETTINGS: Hyperparameters = {
@@ -68,6 +74,16 @@ def ended(name: str, content: str, *, at: int = 1, reasoning: str | None = None)
     )
 
 
-def beginning(name: str, content: str = "Why?", *, title: str = "Title", at: int = 1) -> Beginning:
-    """Of the conversation `c-NAME`, with the messages `q-NAME` and `a-NAME`."""
-    return Beginning(f"c-{name}", growing(name, at=at), question(name, content, at=at), title)
+def beginning(
+    name: str, content: str = "Why?", *, title: str = "Title", at: int = 1, owner: str = OWNER
+) -> Beginning:
+    """Of the conversation `c-NAME` by the run `r-NAME`, with the messages `q-NAME` and `a-NAME`."""
+    asked, answer = question(name, content, at=at), growing(name, at=at)
+    return Beginning(owner, f"c-{name}", f"r-{name}", answer, asked, title)
+
+
+def kept(name: str, content: str = "Because.", *, at: int = 1, owner: str = OWNER) -> Kept:
+    """A conversation `c-NAME` whose answer has ended."""
+    said = (question(name, at=at), ended(name, content, at=at))
+    conversation = Conversation(f"c-{name}", "Title", moment(at), moment(at), f"a-{name}", said)
+    return Kept(owner, conversation)

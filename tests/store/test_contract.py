@@ -10,20 +10,24 @@ from service.core.conversation import AnswerStatus, Conversation, Message, Summa
 from service.core.errors import Kind, ServiceError
 from service.core.ports import Beginning, Checkpoint, ConversationStore, Page, Position
 from service.core.search import words
-from store.samples import beginning, ended, growing, moment, question
+from store.samples import OWNER, beginning, ended, growing, kept, moment, question
 
 Use = Callable[[ConversationStore], Awaitable[object]]
 
 USES: dict[str, Use] = {
     "ping": lambda store: store.ping(),
-    "get": lambda store: store.get("c-1"),
+    "get": lambda store: store.get(OWNER, "c-1"),
     "begin": lambda store: store.begin(beginning("1")),
     "checkpoint": lambda store: store.checkpoint([Checkpoint("a-1", "text", "", whole=False)]),
     "finish": lambda store: store.finish("c-1", ended("1", "text"), moment(2)),
-    "page": lambda store: store.page(10, None, []),
-    "change": lambda store: store.change("c-1", title="New", active_message_id=None),
-    "delete": lambda store: store.delete("c-1"),
+    "page": lambda store: store.page(OWNER, 10, None, []),
+    "change": lambda store: store.change(OWNER, "c-1", title="New", active_message_id=None),
+    "delete": lambda store: store.delete(OWNER, "c-1"),
     "count": lambda store: store.count(),
+    "take": lambda store: store.take(OWNER, "c-1", "r-1"),
+    "ids": lambda store: store.ids("", 10),
+    "read": lambda store: store.read(["c-1"]),
+    "write": lambda store: store.write([kept("1")]),
 }
 TEXTS = {
     "empty": "",
@@ -35,7 +39,7 @@ TEXTS = {
 
 
 async def whole(store: ConversationStore, conversation_id: str) -> Conversation:
-    conversation = await store.get(conversation_id)
+    conversation = await store.get(OWNER, conversation_id)
     assert conversation is not None
     return conversation
 
@@ -45,7 +49,7 @@ async def messages(store: ConversationStore, conversation_id: str) -> Sequence[M
 
 
 async def found(store: ConversationStore, query: str) -> list[str]:
-    page = await store.page(100, None, words(query))
+    page = await store.page(OWNER, 100, None, words(query))
     return [summary.conversation_id for summary in page.items]
 
 
@@ -132,9 +136,9 @@ async def test_a_conversation_begins_with_a_question_and_its_answer(
 ) -> None:
     asked, answer = question("1", at=3), growing("1", at=4)
 
-    await store.begin(Beginning("c-1", answer, asked, "Title"))
+    await store.begin(Beginning(OWNER, "c-1", "r-2", answer, asked, "Title"))
 
-    assert await store.get("c-1") == Conversation(
+    assert await store.get(OWNER, "c-1") == Conversation(
         "c-1", "Title", moment(3), moment(4), answer.message_id, (asked, answer)
     )
 
@@ -143,7 +147,7 @@ async def test_a_conversation_goes_on(store: ConversationStore) -> None:
     await store.begin(beginning("1", at=1))
     asked, answer = question("2", after="a-1", at=5), growing("2", at=6)
 
-    await store.begin(Beginning("c-1", answer, asked, None))
+    await store.begin(Beginning(OWNER, "c-1", "r-2", answer, asked, None))
 
     conversation = await whole(store, "c-1")
     assert [message.message_id for message in conversation.messages] == ["q-1", "a-1", "q-2", "a-2"]
@@ -156,7 +160,7 @@ async def test_an_old_question_is_answered_anew(store: ConversationStore) -> Non
     await store.begin(beginning("1"))
     anew = evolve(growing("2"), parent_message_id="q-1")
 
-    await store.begin(Beginning("c-1", anew, None, None))
+    await store.begin(Beginning(OWNER, "c-1", "r-2", anew, None, None))
 
     conversation = await whole(store, "c-1")
     assert conversation.messages == (question("1"), growing("1"), anew)
@@ -166,8 +170,12 @@ async def test_an_old_question_is_answered_anew(store: ConversationStore) -> Non
 async def test_messages_keep_the_order_of_their_beginning(store: ConversationStore) -> None:
     await store.begin(beginning("9"))
     await store.begin(beginning("other"))
-    await store.begin(Beginning("c-9", growing("5"), question("5", after="a-9"), None))
-    await store.begin(Beginning("c-9", growing("7"), question("7", after="a-5"), None))
+    await store.begin(
+        Beginning(OWNER, "c-9", "r-2", growing("5"), question("5", after="a-9"), None)
+    )
+    await store.begin(
+        Beginning(OWNER, "c-9", "r-2", growing("7"), question("7", after="a-5"), None)
+    )
 
     await store.finish("c-9", ended("9", "later than the others"), moment(9))
 
@@ -177,18 +185,20 @@ async def test_messages_keep_the_order_of_their_beginning(store: ConversationSto
 
 async def test_what_is_gone_is_not_continued(store: ConversationStore) -> None:
     await store.begin(beginning("1"))
-    await store.delete("c-1")
+    await store.delete(OWNER, "c-1")
 
     with pytest.raises(ServiceError) as raised:
-        await store.begin(Beginning("c-1", growing("2"), question("2", "needle"), None))
+        await store.begin(
+            Beginning(OWNER, "c-1", "r-2", growing("2"), question("2", "needle"), None)
+        )
 
     assert raised.value.problem.kind is Kind.CONVERSATION_NOT_FOUND
-    assert await store.get("c-1") is None
+    assert await store.get(OWNER, "c-1") is None
     assert await found(store, "needle") == []
 
 
 async def test_an_unknown_conversation_is_none(store: ConversationStore) -> None:
-    assert await store.get("c-1") is None
+    assert await store.get(OWNER, "c-1") is None
 
 
 # Growing and ending
@@ -226,7 +236,7 @@ async def test_a_whole_checkpoint_replaces(store: ConversationStore) -> None:
 
 async def test_checkpoints_pass_over_what_is_gone_or_has_ended(store: ConversationStore) -> None:
     await store.begin(beginning("gone"))
-    await store.delete("c-gone")
+    await store.delete(OWNER, "c-gone")
     await add(store, "ended", "Why?", "Because.", "Title")
     await store.begin(beginning("1"))
 
@@ -240,7 +250,7 @@ async def test_checkpoints_pass_over_what_is_gone_or_has_ended(store: Conversati
     )
     await store.checkpoint([])
 
-    assert await store.get("c-gone") is None
+    assert await store.get(OWNER, "c-gone") is None
     assert (await messages(store, "c-ended"))[1] == ended("ended", "Because.")
     assert (await messages(store, "c-1"))[1] == evolve(growing("1"), content="kept")
 
@@ -249,7 +259,7 @@ async def test_checkpoints_pass_over_what_is_gone_or_has_ended(store: Conversati
 async def test_texts_come_back_as_they_were(store: ConversationStore, text: str) -> None:
     asked, answer = question("1", text), ended("1", text, reasoning=text)
     begun = evolve(growing("1"), system_prompt=text, hyperparameters={"stop": (text,)})
-    await store.begin(Beginning("c-1", begun, asked, text))
+    await store.begin(Beginning(OWNER, "c-1", "r-2", begun, asked, text))
     assert (await whole(store, "c-1")).messages == (asked, begun)
 
     await store.checkpoint([Checkpoint("a-1", text, text, whole=False)] * 2)
@@ -294,7 +304,7 @@ async def test_finishing_late_does_not_turn_time_back(store: ConversationStore) 
 
 async def test_finishing_passes_over_what_is_gone(store: ConversationStore) -> None:
     await store.begin(beginning("1"))
-    await store.delete("c-1")
+    await store.delete(OWNER, "c-1")
     await store.begin(evolve(beginning("2"), conversation_id="c-1"))
     before = await whole(store, "c-1")
 
@@ -303,6 +313,64 @@ async def test_finishing_passes_over_what_is_gone(store: ConversationStore) -> N
 
     assert await whole(store, "c-1") == before
     assert await found(store, "text") == []
+
+
+# Claims, as one process sees them
+
+
+async def test_what_is_taken_is_given_as_it_then_is(store: ConversationStore) -> None:
+    await add(store, "1", "Why?", "Because.", "Title")
+
+    taken = await store.take(OWNER, "c-1", "r-2")
+
+    assert taken == await whole(store, "c-1")
+    assert await store.take(OWNER, "c-unknown", "r-3") is None
+
+
+async def test_a_process_does_not_stand_in_its_own_way(store: ConversationStore) -> None:
+    await store.begin(beginning("1"))
+
+    await store.take(OWNER, "c-1", "r-2")
+    await store.release("c-1", "r-2")
+    await store.take(OWNER, "c-1", "r-3")
+
+    await store.begin(Beginning(OWNER, "c-1", "r-3", growing("3"), question("3"), None))
+    assert len(await messages(store, "c-1")) == 4
+
+
+async def test_releasing_what_was_not_taken_is_harmless(store: ConversationStore) -> None:
+    await add(store, "1", "Why?", "Because.", "Title")
+    before = await whole(store, "c-1")
+
+    await store.release("c-1", "r-1")
+    await store.release("c-1", "r-never")
+    await store.release("c-unknown", "r-1")
+
+    assert await whole(store, "c-1") == before
+
+
+async def test_renewing_loses_nothing_that_is_held_and_leaves_answers_growing(
+    store: ConversationStore,
+) -> None:
+    await store.begin(beginning("1"))
+    await add(store, "2", "Why?", "Because.", "Title")
+    await store.take(OWNER, "c-2", "r-3")
+
+    assert list(await store.renew()) == []
+    await store.finish("c-1", ended("1", "text"), moment(2))
+    assert list(await store.renew()) == []
+
+    await store.checkpoint([Checkpoint("a-1", "late", "", whole=True)])
+    assert (await messages(store, "c-1"))[1] == ended("1", "text")
+
+
+async def test_renewing_does_not_end_an_answer_that_grows(store: ConversationStore) -> None:
+    await store.begin(beginning("1"))
+
+    await store.renew()
+    await store.checkpoint([Checkpoint("a-1", "more", "", whole=True)])
+
+    assert (await messages(store, "c-1"))[1] == evolve(growing("1"), content="more")
 
 
 # Lists
@@ -319,9 +387,9 @@ async def test_conversations_are_listed_latest_first(store: ConversationStore) -
 async def test_a_summary_tells_what_a_list_shows(store: ConversationStore) -> None:
     await store.begin(beginning("1", at=1))
     large = growing("2", at=6, model="large")
-    await store.begin(Beginning("c-1", large, question("2", after="a-1"), None))
+    await store.begin(Beginning(OWNER, "c-1", "r-2", large, question("2", after="a-1"), None))
 
-    page = await store.page(1, None, [])
+    page = await store.page(OWNER, 1, None, [])
 
     assert page == Page((Summary("c-1", "Title", moment(1), moment(6), 4, "large"),), last=True)
 
@@ -335,7 +403,7 @@ async def test_pages_continue_where_the_last_one_ended(store: ConversationStore)
     ends: list[bool] = []
     after = None
     while not any(ends):
-        page = await store.page(2, after, [])
+        page = await store.page(OWNER, 2, after, [])
         listed += [summary.conversation_id for summary in page.items]
         after = Position(page.items[-1].updated_at, page.items[-1].conversation_id)
         ends.append(page.last)
@@ -348,9 +416,9 @@ async def test_a_full_page_may_be_the_last(store: ConversationStore) -> None:
     for number in range(2):
         await store.begin(beginning(str(number)))
 
-    assert (await store.page(2, None, [])).last
-    assert not (await store.page(1, None, [])).last
-    assert await store.page(2, Position(moment(0), "c-0"), []) == Page((), last=True)
+    assert (await store.page(OWNER, 2, None, [])).last
+    assert not (await store.page(OWNER, 1, None, [])).last
+    assert await store.page(OWNER, 2, Position(moment(0), "c-0"), []) == Page((), last=True)
 
 
 # Search
@@ -409,7 +477,7 @@ async def test_a_question_is_found_at_once_and_an_answer_when_it_has_ended(
 async def test_a_new_title_is_found_and_the_old_one_is_not(store: ConversationStore) -> None:
     await store.begin(beginning("1", title="Old"))
 
-    await store.change("c-1", title="New", active_message_id=None)
+    await store.change(OWNER, "c-1", title="New", active_message_id=None)
 
     assert await found(store, "new") == ["c-1"]
     assert await found(store, "old") == []
@@ -417,7 +485,7 @@ async def test_a_new_title_is_found_and_the_old_one_is_not(store: ConversationSt
 
 async def test_what_was_deleted_is_not_found(store: ConversationStore) -> None:
     await add(store, "1", "asked", "answered", "Title")
-    await store.delete("c-1")
+    await store.delete(OWNER, "c-1")
     await add(store, "2", "other", "other", "Other")
 
     assert await found(store, "asked") == []
@@ -429,8 +497,8 @@ async def test_found_conversations_come_in_pages(store: ConversationStore) -> No
     for number in range(4):
         await store.begin(beginning(str(number), "odd" if number % 2 else "even", at=number))
 
-    first = await store.page(1, None, ["odd"])
-    second = await store.page(1, Position(moment(3), "c-3"), ["odd"])
+    first = await store.page(OWNER, 1, None, ["odd"])
+    second = await store.page(OWNER, 1, Position(moment(3), "c-3"), ["odd"])
 
     assert [summary.conversation_id for summary in first.items + second.items] == ["c-3", "c-1"]
     assert (first.last, second.last) == (False, True)
@@ -443,13 +511,13 @@ async def test_a_change_sets_what_is_given(store: ConversationStore) -> None:
     await store.begin(beginning("1"))
     before = await whole(store, "c-1")
 
-    await store.change("c-1", title="New", active_message_id=None)
+    await store.change(OWNER, "c-1", title="New", active_message_id=None)
     assert await whole(store, "c-1") == evolve(before, title="New")
 
-    await store.change("c-1", title=None, active_message_id="q-1")
+    await store.change(OWNER, "c-1", title=None, active_message_id="q-1")
     assert await whole(store, "c-1") == evolve(before, title="New", active_message_id="q-1")
 
-    await store.change("c-unknown", title="New", active_message_id="q-1")
+    await store.change(OWNER, "c-unknown", title="New", active_message_id="q-1")
     assert await store.count() == 1
 
 
@@ -457,16 +525,16 @@ async def test_deleting_tells_whether_there_was_one(store: ConversationStore) ->
     await store.begin(beginning("1"))
     await store.begin(beginning("2"))
 
-    assert await store.delete("c-1") is True
-    assert await store.delete("c-1") is False
+    assert await store.delete(OWNER, "c-1") is True
+    assert await store.delete(OWNER, "c-1") is False
 
-    assert await store.get("c-1") is None
+    assert await store.get(OWNER, "c-1") is None
     assert await store.count() == 1
 
 
 async def test_a_deleted_id_may_begin_again(store: ConversationStore) -> None:
     await store.begin(beginning("1"))
-    await store.delete("c-1")
+    await store.delete(OWNER, "c-1")
 
     await store.begin(beginning("1", title="Again"))
 
@@ -502,7 +570,7 @@ async def test_a_cancelled_change_is_whole_or_nothing(store: ConversationStore, 
     await store.begin(beginning("next"))
 
     for number in range(5):
-        conversation = await store.get(f"c-{number}")
+        conversation = await store.get(OWNER, f"c-{number}")
         assert conversation is None or conversation.messages == (
             question(str(number)),
             growing(str(number)),

@@ -1,17 +1,17 @@
 from service.core.ports import Checkpoint
 from service.store.memory import MemoryStore
-from store.samples import beginning
+from store.samples import OWNER, beginning
 
 
 async def test_what_was_read_does_not_change() -> None:
     store = MemoryStore()
     await store.open()
     await store.begin(beginning("1"))
-    before = await store.get("c-1")
+    before = await store.get(OWNER, "c-1")
 
     await store.checkpoint([Checkpoint("a-1", "more", "", whole=False)])
 
-    after = await store.get("c-1")
+    after = await store.get(OWNER, "c-1")
     assert before is not None
     assert after is not None
     assert before.messages[1].content == ""
@@ -25,4 +25,4 @@ async def test_each_store_is_its_own() -> None:
 
     await first.begin(beginning("1"))
 
-    assert await second.get("c-1") is None
+    assert await second.get(OWNER, "c-1") is None

@@ -15,11 +15,11 @@ from attrs import evolve
 
 from service.core.conversation import AnswerStatus, Conversation
 from service.core.errors import Kind, ServiceError
-from service.core.ports import Position
+from service.core.ports import ANONYMOUS, Position
 from service.store.open import open_store
 from service.store.schema import MIGRATIONS
 from service.store.sqlite import SqliteStore, migrate, page_query
-from store.samples import beginning, ended, growing, moment, question
+from store.samples import OWNER, beginning, ended, growing, kept, moment, question
 from store.writer import PIECES, answer
 
 BUSY_SECONDS = 0.2
@@ -173,13 +173,18 @@ async def test_a_database_of_version_1_is_brought_up_to_date(path: Path) -> None
     store = SqliteStore(path, busy_seconds=BUSY_SECONDS)
     await store.open()
 
-    conversation = await store.get("c-1")
+    conversation = await store.get(ANONYMOUS, "c-1")
+    listed = await store.page(ANONYMOUS, 10, None, ["old"])
+    await store.begin(beginning("2", owner=OWNER))
+    of_owner = await store.page(OWNER, 10, None, [])
 
     await store.close()
     assert version_of(path) == len(MIGRATIONS)
     assert conversation == Conversation(
         "c-1", "Old", "then", "then", "q-1", (evolve(question("1"), created_at="then"),)
     )
+    assert [summary.conversation_id for summary in listed.items] == ["c-1"]
+    assert [summary.conversation_id for summary in of_owner.items] == ["c-2"]
 
 
 async def test_migrations_are_done_once_in_order_and_each_whole(tmp_path: Path) -> None:
@@ -209,7 +214,7 @@ async def test_reading_goes_on_while_another_process_writes(store: SqliteStore, 
         connection.execute("BEGIN IMMEDIATE")
         connection.execute("DELETE FROM conversations")
 
-        assert await store.get("c-1")
+        assert await store.get(OWNER, "c-1")
         assert await store.count() == 1
 
 
@@ -266,10 +271,10 @@ async def test_a_full_disk_fails_a_write_and_not_the_store(store: SqliteStore, p
     with file_size_limit(200_000), unavailable(path):
         await store.begin(beginning("2", "long " * 100_000))
 
-    assert await store.get("c-2") is None
-    assert await store.get("c-1")
+    assert await store.get(OWNER, "c-2") is None
+    assert await store.get(OWNER, "c-1")
     await store.begin(beginning("2", "long " * 100_000))
-    assert await store.get("c-2")
+    assert await store.get(OWNER, "c-2")
 
 
 async def test_what_a_cancelled_caller_asked_for_is_done(store: SqliteStore) -> None:
@@ -280,9 +285,9 @@ async def test_what_a_cancelled_caller_asked_for_is_done(store: SqliteStore) -> 
     with pytest.raises(asyncio.CancelledError):
         await finishing
 
-    await store.change("c-1", title="Next in turn", active_message_id=None)
+    await store.change(OWNER, "c-1", title="Next in turn", active_message_id=None)
 
-    conversation = await store.get("c-1")
+    conversation = await store.get(OWNER, "c-1")
     assert conversation is not None
     assert conversation.messages[1] == ended("1", "text")
 
@@ -303,7 +308,7 @@ async def test_closing_waits_for_what_is_under_way(store: SqliteStore) -> None:
 async def test_deleting_leaves_nothing_behind(store: SqliteStore, path: Path) -> None:
     await store.begin(beginning("1"))
     await store.finish("c-1", ended("1", "text"), moment(2))
-    await store.delete("c-1")
+    await store.delete(OWNER, "c-1")
 
     with other_process(path) as connection:
         for table in ("conversations", "messages", "title_words", "message_words"):
@@ -311,7 +316,7 @@ async def test_deleting_leaves_nothing_behind(store: SqliteStore, path: Path) ->
 
 
 async def test_a_page_is_read_along_the_index(store: SqliteStore, path: Path) -> None:
-    query, parameters = page_query(20, Position(moment(1), "c-1"), [])
+    query, parameters = page_query(OWNER, 20, Position(moment(1), "c-1"), [])
 
     with other_process(path) as connection:
         rows = connection.execute(f"EXPLAIN QUERY PLAN {query}", parameters).fetchall()
@@ -320,9 +325,91 @@ async def test_a_page_is_read_along_the_index(store: SqliteStore, path: Path) ->
     assert plan[:2] == [
         "CO-ROUTINE found",
         "SEARCH conversations USING INDEX conversations_latest_first"
-        " ((updated_at,conversation_id)<(?,?))",
+        " (owner=? AND (updated_at,conversation_id)<(?,?))",
     ]
     assert not [step for step in plan[2:] if step.startswith("SCAN") and step != "SCAN found"]
+    assert not [step for step in plan if "TEMP B-TREE" in step and step != plan[-1]]
+
+
+# Writing many at once
+
+
+@pytest.mark.parametrize("steps", range(8))
+async def test_a_cancelled_writing_is_whole_or_nothing(store: SqliteStore, steps: int) -> None:
+    await store.write([kept("0", "old")])
+    many = [kept("0", "new"), *(kept(str(number)) for number in range(1, 50))]
+    writing = asyncio.create_task(store.write(many))
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    writing.cancel()
+    await asyncio.gather(writing, return_exceptions=True)
+
+    await store.begin(beginning("next"))
+
+    await assert_whole_or_nothing(store)
+    await store.close()
+    await store.open()
+    await assert_whole_or_nothing(store)
+    assert await store.get(OWNER, "c-next")
+
+
+async def assert_whole_or_nothing(store: SqliteStore) -> None:
+    """All fifty and the new text, or one with the old one; and the conversation begun later."""
+    conversation = await store.get(OWNER, "c-0")
+    assert conversation
+    assert (await store.count(), conversation.messages[1].content) in [(51, "new"), (2, "old")]
+
+
+async def test_a_writing_may_be_cancelled_wherever_it_is_and_again(
+    store: SqliteStore, path: Path
+) -> None:
+    with other_process(path) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        writing = asyncio.create_task(store.write([kept("1"), kept("2")]))
+        await asyncio.sleep(0)
+        for _ in range(3):
+            writing.cancel()
+            await asyncio.sleep(0)
+        connection.execute("COMMIT")
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+
+    await store.begin(beginning("3"))
+
+    with other_process(path) as connection:
+        connection.execute("BEGIN IMMEDIATE")  # nothing is left open
+        connection.execute("COMMIT")
+    assert await store.get(OWNER, "c-3")
+
+
+async def test_a_writing_that_fails_half_way_leaves_everything_as_it_was(
+    store: SqliteStore,
+) -> None:
+    await store.write([kept("1", "old")])
+    clashing = evolve(kept("2"), conversation=evolve(kept("1").conversation, conversation_id="c-2"))
+
+    with pytest.raises(ServiceError) as raised:
+        await store.write([kept("3"), clashing])
+
+    assert raised.value.problem.kind is Kind.STORE_UNAVAILABLE
+    assert await store.ids("", 10) == ["c-1"]
+    assert await store.read(["c-1"]) == [kept("1", "old")]
+    await store.write([kept("3")])
+    assert await store.count() == 2
+
+
+async def test_a_full_disk_fails_a_writing_and_not_the_store(
+    store: SqliteStore, path: Path
+) -> None:
+    await store.write([kept("1", "old")])
+    long = [kept("1", "new"), kept("2", "long " * 100_000)]
+    with file_size_limit(200_000), unavailable(path):
+        await store.write(long)
+
+    assert await store.read(["c-1", "c-2"]) == [kept("1", "old")]
+    await store.begin(beginning("3"))
+    await store.write(long)
+    assert await store.read(["c-1", "c-2"]) == long
 
 
 # Being killed
@@ -336,8 +423,8 @@ async def test_what_was_acknowledged_survives_a_kill(path: Path, lines: int) -> 
     store = SqliteStore(path, busy_seconds=BUSY_SECONDS)
     await store.open()
     for name, step in acknowledged.items():
-        assert_kept(await store.get(f"c-{name}"), name, step)
-    found = await store.page(len(said), None, ["piece1"])
+        assert_kept(await store.get(OWNER, f"c-{name}"), name, step)
+    found = await store.page(OWNER, len(said), None, ["piece1"])
     assert {summary.conversation_id for summary in found.items} >= {
         f"c-{name}" for name, step in acknowledged.items() if step
     }

@@ -1,0 +1,1 @@
+"""How are conversations kept in MongoDB, and shared by several processes?"""
