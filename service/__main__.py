@@ -20,6 +20,7 @@ from dotenv import dotenv_values
 
 from service import __version__
 from service.app import make_app
+from service.auth.keys import new_key
 from service.core.catalogue import Catalogue, CatalogueError, Model
 from service.core.chat import Chat, Policy
 from service.core.conversations import Conversations
@@ -256,6 +257,15 @@ async def serve_simulator(catalogue: Catalogue, port: int, speed: float) -> None
         await stopped.wait()
 
 
+def print_key(name: str) -> None:
+    """Print a new key and, on a line of its own, its entry; the key is kept nowhere."""
+    try:
+        key, entry = new_key(name)
+    except ValueError as exc:
+        sys.exit(str(exc))
+    print(key, entry, sep="\n")
+
+
 def _environment() -> Mapping[str, str]:
     """Variables of the process before those of `.env` in the working directory; none empty."""
     variables = {
@@ -284,6 +294,9 @@ def _arguments() -> argparse.Namespace:
     named = "URL of a store as in CONVERSATION_STORE, or env:NAME for that of a variable"
     moving.add_argument("source", metavar="FROM_URL", help=named)
     moving.add_argument("target", metavar="TO_URL", help=f"{named}, which keeps a password from ps")
+    making = commands.add_parser("keys", help="make API keys").add_subparsers(required=True)
+    new = making.add_parser("new", help="print a new key, and its entry for API_KEYS")
+    new.add_argument("name", help="of who will have the key: what it makes belongs to this name")
     arguments, unknown = parser.parse_known_args()
     if unknown:  # which are not repeated: one may be a URL with a password
         parser.error("there are more arguments than are known; see --help")
@@ -317,6 +330,8 @@ def main() -> None:
     arguments = _arguments()
     if arguments.command == "migrate":
         sys.exit(0 if _migrate(arguments.source, arguments.target) else 1)
+    if arguments.command == "keys":
+        return print_key(arguments.name)
     try:
         settings = load_settings(_environment())
         catalogue = _read_catalogue(settings)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 import attrs
 from attrs import field, frozen
 
+from service.core.owners import KeyEntry, parse_entries
 from service.core.request import UnsupportedParameters
 
 T = TypeVar("T")
@@ -104,6 +106,14 @@ def _url(given: str) -> str:
     return given
 
 
+def _url_or_path(given: str) -> Secret:
+    if given.startswith("{"):
+        raise ValueError("must be a URL or the path of a file, not the JWKS itself")
+    if "://" in given:
+        _url(given)
+    return Secret(given)
+
+
 def _origins(given: str) -> tuple[str, ...]:
     origins = tuple(part.strip() for part in given.split(",") if part.strip())
     if not all(origin == "*" or _has_host(origin, alone=True) for origin in origins):
@@ -133,6 +143,25 @@ class Settings:
     )
     host: str = _setting(_text, "127.0.0.1", "address to listen on")
     port: int = _setting(_integer(0, 65535), 8000, "port to listen on; 0 takes a free one")
+    api_keys: tuple[KeyEntry, ...] = _setting(
+        parse_entries,
+        (),
+        "name:sha256-hex of every key that is accepted, comma-separated",
+        secret=True,
+    )
+    jwt_jwks: Secret | None = _setting(
+        _url_or_path,
+        None,
+        "URL or file of the keys that sign the JWTs that are accepted (a JWKS)",
+        secret=True,
+    )
+    jwt_issuer: str | None = _setting(_text, None, "the iss that a JWT must have")
+    jwt_audience: str | None = _setting(
+        _text, None, "the aud that a JWT must have; without this it must have none"
+    )
+    allow_anonymous: bool = _setting(
+        _boolean, False, "listen beyond loopback although there is no authentication"
+    )
     debug: bool = _setting(_boolean, False, "detailed logs")
     log_level: str = _setting(
         _one_of(_level, ["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]),
@@ -244,9 +273,42 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
             faults.append(f"{name} {exc}{shown}")
         except OSError as exc:
             faults.append(f"{name}_FILE cannot be read: {exc.strerror}")
-    if faults:
-        raise SettingsError("\n".join(faults))
-    return Settings(**values)  # type: ignore[arg-type]  # converted above
+    if not faults:
+        settings = Settings(**values)  # type: ignore[arg-type]  # converted above
+        faults = _contradictions(settings)
+        if not faults:
+            return settings
+    raise SettingsError("\n".join(faults))
+
+
+def _contradictions(settings: Settings) -> list[str]:
+    """Settings that are fit, each for itself, and unfit together."""
+    faults = []
+    if not settings.jwt_jwks:
+        faults = [
+            f"{name} does nothing without JWT_JWKS, the keys that sign JWTs"
+            for name, value in (
+                ("JWT_ISSUER", settings.jwt_issuer),
+                ("JWT_AUDIENCE", settings.jwt_audience),
+            )
+            if value
+        ]
+    authenticated = settings.api_keys or settings.jwt_jwks
+    if not authenticated and not settings.allow_anonymous and not _is_loopback(settings.host):
+        faults.append(
+            f"HOST {settings.host[:60]!r} lets other machines in, and there is no authentication:"
+            " set API_KEYS (python -m service keys new NAME prints a key and its entry) or"
+            " JWT_JWKS, or ALLOW_ANONYMOUS=true to serve whoever can connect, or HOST=127.0.0.1"
+        )
+    return faults
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a host; any name but localhost may lead anywhere."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host.lower() == "localhost"
 
 
 def given_value(environment: Mapping[str, str], name: str) -> str:

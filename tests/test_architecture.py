@@ -21,10 +21,16 @@ TREES: Mapping[str, ast.Module] = {
 NAMES = sorted(TREES)
 
 CORE_MAY = frozenset(sys.stdlib_module_names) | {"attr", "attrs", "cattrs", "msgspec"}
-ADAPTERS = ["service.web", "service.store", "service.runlog", "service.groq"]
+ADAPTERS = ["service.web", "service.store", "service.runlog", "service.groq", "service.auth"]
 READERS_SHARE = {"service.web.wire", "service.web.problems", "service.web.keys"}
 APP_MAY = {"service", "service.core", "service.web", "service.observability"}
-JOINED_BY_MAIN = ["service.settings", "service.store", "service.runlog", "service.groq"]
+JOINED_BY_MAIN = [
+    "service.settings",
+    "service.store",
+    "service.runlog",
+    "service.groq",
+    "service.auth",
+]
 AIOHTTP = ("aiohttp", "aiohttp_cors", "aiohttp_sse")
 AIOHTTP_MAY = (
     "service.web",
@@ -32,6 +38,7 @@ AIOHTTP_MAY = (
     "service.__main__",
     "service.simulator",
     "service.observability",
+    "service.auth.sources",
 )
 DRIVERS = ("aiosqlite", "sqlite3", "pymongo", "motor", "redis")
 DRIVERS_MAY = ("service.store", "service.runlog")
@@ -105,6 +112,12 @@ class TestWhoImportsWhom:
 
         assert importing
         assert all(below(name, "service.groq") for name in importing), importing
+
+    def test_jwts_are_read_only_by_their_adapter(self) -> None:
+        importing = [name for name in NAMES if outside(name) & {"jwt", "cryptography"}]
+
+        assert importing
+        assert all(below(name, "service.auth") for name in importing), importing
 
     def test_a_driver_is_imported_in_one_file_or_package_of_its_own(self) -> None:
         for driver in DRIVERS:

@@ -175,6 +175,18 @@ def test_compose_publishes_its_port_on_loopback_only() -> None:
     assert ports == ["127.0.0.1:${PORT:-8000}:8000"]
 
 
+@pytest.mark.servers
+@pytest.mark.parametrize(("asked", "allowed"), [("", "true"), ("false", "false")])
+def test_compose_needs_no_authentication_for_this_machine_alone(
+    tmp_path: Path, asked: str, allowed: str
+) -> None:
+    shutil.copy(ROOT / "docker-compose.yml", tmp_path)
+
+    config = run(*compose(), "config", cwd=tmp_path, ALLOW_ANONYMOUS=asked)
+
+    assert f"ALLOW_ANONYMOUS: '{allowed}'" in config.replace('"', "'")
+
+
 def test_compose_waits_longer_than_a_drain_takes() -> None:
     [grace] = re.findall(r"stop_grace_period: (\d+)s", COMPOSE)
     [drain] = re.findall(r"^#DRAIN_TIMEOUT=(\d+)$", ENV_EXAMPLE, re.MULTILINE)

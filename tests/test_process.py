@@ -1,6 +1,7 @@
 """The service as a process: started, asked, killed, stopped, as an operator does it."""
 
 import asyncio
+import hashlib
 import json
 import os
 import signal
@@ -13,6 +14,7 @@ import aiohttp
 import pytest
 from attrs import define
 
+from service.settings import load_settings
 from service.simulator import Cut, Gate, Raw, Script, Text, chunk, make_simulator, run_simulator
 from support import CONFIG, KEY, MODEL, all_frames, catalogue, frames_of, simulated_models, text_of
 
@@ -132,6 +134,33 @@ async def test_an_unknown_store_is_refused_without_its_password(tmp_path: Path) 
 
     assert "sqlite:///" in said
     assert "hidden" not in said
+
+
+async def test_no_other_machine_is_let_in_without_authentication(tmp_path: Path) -> None:
+    said = await refused(tmp_path, "--simulate", HOST="0.0.0.0")
+
+    assert said.count("\n") == 1
+    assert "API_KEYS" in said
+    assert "ALLOW_ANONYMOUS=true" in said
+
+
+async def test_a_new_key_is_printed_with_its_entry_and_nothing_else(tmp_path: Path) -> None:
+    process = await _spawn(tmp_path, "keys", "new", "ci", PORT="http")  # no setting is read
+    printed, faults = await process.communicate()
+
+    key, entry, end = printed.decode().split("\n")
+    assert (process.returncode, faults, end) == (0, b"", "")
+    assert entry == f"ci:{hashlib.sha256(key.encode()).hexdigest()}"
+    assert load_settings({"API_KEYS": entry}).api_keys[0].name == "ci"
+    assert not list(tmp_path.iterdir())
+
+
+async def test_a_key_for_a_name_that_fits_no_entry_is_refused(tmp_path: Path) -> None:
+    said = await refused(tmp_path, "keys", "new", "a,b")
+
+    assert said == (
+        "the name of a key must be 1 to 64 letters, digits, dots, underscores and hyphens\n"
+    )
 
 
 async def test_a_malformed_catalogue_is_named_by_file_entry_and_field(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from service.core.owners import KeyEntry
 from service.core.request import UnsupportedParameters
 from service.settings import LogFormat, Settings, SettingsError, load_settings
 
@@ -16,6 +17,8 @@ SECRETS = [name.upper() for name, field in FIELDS.items() if field.metadata["sec
 WHOLE_NUMBERS = [name.upper() for name, field in FIELDS.items() if field.type is int]
 SECONDS = [name.upper() for name, field in FIELDS.items() if field.type is float]
 SECRET = "gsk_very-secret"  # as long as no default holds it
+HASH = "ab" * 32
+ANYWHERE = ["0.0.0.0", "::", "192.168.1.2", "fe80::1%eth0", "chat.example.com", "localhost.evil"]
 
 
 def faults_of(**variables: str) -> list[str]:
@@ -57,6 +60,10 @@ class TestWhatIsGiven:
             ("GROQ_BASE_URL", "HTTPS://proxy.example:8443/x", "HTTPS://proxy.example:8443/x"),
             ("PORT", "0", 0),
             ("PORT", "65535", 65535),
+            ("API_KEYS", f"ci:{HASH}", (KeyEntry("ci", bytes.fromhex(HASH)),)),
+            ("JWT_JWKS", "https://id.example/jwks", "https://id.example/jwks"),
+            ("JWT_JWKS", "/run/jwks.json", "/run/jwks.json"),
+            ("ALLOW_ANONYMOUS", "true", True),
             ("DEBUG", "True", True),
             ("DEBUG", "no", False),
             ("LOG_LEVEL", "warning", "WARNING"),
@@ -139,6 +146,27 @@ class TestFaults:
 
         assert fault.startswith("CORS_ORIGINS must be origins like https://chat.example.com, or *")
 
+    @pytest.mark.parametrize(
+        ("odd", "told"),
+        [
+            ("https://", "must be an http:// or https:// URL"),
+            ("file:///jwks.json", "must be an http:// or https:// URL"),
+            ("ftp://user:hidden@host/", "must be an http:// or https:// URL"),
+            ('{"keys": []}', "must be a URL or the path of a file, not the JWKS itself"),
+        ],
+    )
+    def test_what_leads_to_no_signing_keys_is_refused(self, odd: str, told: str) -> None:
+        assert faults_of(JWT_JWKS=odd) == [f"JWT_JWKS {told}"]
+
+    def test_an_entry_of_a_key_is_told_by_its_number_and_without_its_hash(self) -> None:
+        (fault,) = faults_of(API_KEYS=f"ci:{HASH},bob:{HASH[2:]},ci:{SECRET}")
+
+        assert fault.startswith("API_KEYS must be entries name:sha256-hex, comma-separated: ")
+        assert "entry 2 has no SHA-256" in fault
+        assert "entry 3 has no SHA-256" in fault
+        assert HASH[2:] not in fault
+        assert SECRET not in fault
+
     def test_what_is_long_is_told_shortly(self) -> None:
         (fault,) = faults_of(PORT="x" * 10_000)
 
@@ -157,11 +185,51 @@ class TestFaults:
         assert told <= variables.keys()
 
 
-class TestSecrets:
-    def test_are_the_key_and_what_may_hold_a_password(self) -> None:
-        assert SECRETS == ["GROQ_API_KEY", "CONVERSATION_STORE", "MONGODB_URI"]
+class TestWithoutAuthentication:
+    @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.0.1", "::1", "localhost", "LOCALHOST"])
+    def test_this_machine_is_served(self, host: str) -> None:
+        assert load_settings({"HOST": host}).host == host
 
-    @pytest.mark.parametrize("name", SECRETS)
+    @pytest.mark.parametrize("host", ANYWHERE)
+    def test_no_other_machine_is_served_unasked(self, host: str) -> None:
+        (fault,) = faults_of(HOST=host)
+
+        assert fault.startswith(f"HOST {host!r} lets other machines in")
+        assert all(way in fault for way in ("API_KEYS", "JWT_JWKS", "ALLOW_ANONYMOUS=true"))
+
+    @pytest.mark.parametrize("host", ANYWHERE)
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [("API_KEYS", f"ci:{HASH}"), ("JWT_JWKS", "jwks.json"), ("ALLOW_ANONYMOUS", "true")],
+    )
+    def test_other_machines_are_served_when_told_to(self, host: str, name: str, value: str) -> None:
+        assert load_settings({"HOST": host, name: value}).host == host
+
+    def test_what_only_jwts_have_is_not_taken_for_it(self) -> None:
+        assert faults_of(JWT_ISSUER="https://id.example", JWT_AUDIENCE="chat", HOST="::") == [
+            "JWT_ISSUER does nothing without JWT_JWKS, the keys that sign JWTs",
+            "JWT_AUDIENCE does nothing without JWT_JWKS, the keys that sign JWTs",
+            *faults_of(HOST="::"),
+        ]
+
+
+class TestSecrets:
+    def test_are_the_keys_and_what_may_hold_a_password(self) -> None:
+        assert SECRETS == [
+            "GROQ_API_KEY",
+            "API_KEYS",
+            "JWT_JWKS",
+            "CONVERSATION_STORE",
+            "MONGODB_URI",
+        ]
+
+    def test_of_clients_do_not_print(self) -> None:
+        settings = load_settings({"API_KEYS": f"ci:{HASH}"})
+
+        assert settings.api_keys
+        assert HASH not in f"{settings!r} {settings}"
+
+    @pytest.mark.parametrize("name", [name for name in SECRETS if name != "API_KEYS"])
     def test_do_not_print(self, name: str) -> None:
         settings = load_settings({name: SECRET})
 

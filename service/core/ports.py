@@ -261,3 +261,15 @@ class Observer(Protocol):
     def defect(self, run: "Run", error: BaseException) -> None:
         """A run ended by an exception that nothing expects."""
         ...
+
+
+class Authenticator(Protocol):
+    """Tells who sent a credential."""
+
+    async def owner_of(self, credential: str) -> str:
+        """The owner that an API key or a JWT proves; never `service.core.owners.ANONYMOUS`.
+
+        Raises `ServiceError(UNAUTHORIZED)`, also for an empty credential: its detail says what is
+        expected, and nothing of what was sent.
+        """
+        ...

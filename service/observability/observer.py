@@ -59,6 +59,11 @@ class LogObserver:
         told = log.info if models else log.error
         told("models_listed", groq=standing, models=models)
 
+    def signing_keys_read(self, keys: int, fault: str | None) -> None:
+        """The keys that sign JWTs were read, or could not be."""
+        told = log.error if fault else log.info
+        told("signing_keys_read", keys=keys, fault=fault)
+
 
 def _upstream_detail(run: Run) -> str | None:
     """What Groq said. Other details may repeat what a client sent."""

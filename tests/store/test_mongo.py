@@ -157,11 +157,11 @@ async def test_indexes_are_made_once_however_many_open(
 
     async with opened(url):
         assert await database.conversations.index_information() == first
-    assert first.keys() == {"_id_", "latest_first", "words", "claims"}
+    assert first.keys() == {"_id_", "latest_first", "claims"}
     assert (await database.messages.index_information()).keys() == {
         "_id_",
         "in_order",
-        "words",
+        "of_owner",
         "growing",
     }
 

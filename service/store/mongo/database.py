@@ -29,12 +29,11 @@ REFUSED = {13, 18}
 
 CONVERSATION_INDEXES = [
     IndexModel([("owner", 1), ("place", -1)], name="latest_first"),
-    IndexModel([("owner", 1), ("words", 1)], name="words"),
     IndexModel([("claim.holder", 1)], name="claims", sparse=True),
 ]
 MESSAGE_INDEXES = [
     IndexModel([("conversation_id", 1), ("number", 1)], name="in_order", unique=True),
-    IndexModel([("owner", 1), ("words", 1)], name="words"),
+    IndexModel([("owner", 1)], name="of_owner"),
     IndexModel([("holder", 1)], name="growing", sparse=True),
 ]
 
