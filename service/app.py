@@ -12,6 +12,7 @@ from service.web import keys
 from service.web.asyncapi import describe_socket
 from service.web.cors import setup_cors
 from service.web.middleware import add_headers, logged, problems
+from service.web.openapi import describe_http
 from service.web.routes import ROUTES
 from service.web.sockets import Sockets
 
@@ -37,7 +38,8 @@ def make_app(
     app[keys.CHECKS] = checks
     app[keys.SETTINGS] = settings
     app[keys.SOCKETS] = sockets
-    app[keys.ASYNCAPI] = describe_socket(settings.version)
+    app[keys.OPENAPI] = describe_http(settings.version, catalogue, authentication=False)
+    app[keys.ASYNCAPI] = describe_socket(settings.version, catalogue)
     app.add_routes(ROUTES)
     app.on_response_prepare.append(add_headers)
     setup_cors(app)

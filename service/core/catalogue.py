@@ -122,6 +122,10 @@ def is_chat_model(
     )
 
 
+INSIDE = frozenset({"neutral", "sent_as"})
+"""Members of a `Parameter` that clients do not see."""
+
+
 def describe(model: Model) -> dict[str, object]:
     """Give *model* as an item of GET /api/models, ready for JSON (`max_items` only for arrays)."""
     return attrs.asdict(model, filter=_is_shown)
@@ -130,7 +134,7 @@ def describe(model: Model) -> dict[str, object]:
 def _is_shown(attribute: "attrs.Attribute[object]", value: object) -> bool:
     if attribute.name == "max_items":
         return value is not None
-    return attribute.name not in {"neutral", "sent_as"}
+    return attribute.name not in INSIDE
 
 
 class Catalogue:

@@ -27,6 +27,10 @@ LONGEST_ECHO = 60
 JsonObject = Mapping[str, object]
 """A JSON object that is looked into later."""
 
+# What `Meta` says is for descriptions; validators see to it here.
+NotBlank = Annotated[str, Meta(pattern=r"\S")]
+Title = Annotated[str, Meta(min_length=1, max_length=LONGEST_TITLE, pattern=r"\S")]
+
 T = TypeVar("T")
 _canonical = Encoder(order="sorted").encode
 
@@ -60,7 +64,7 @@ class ChatRequest:
     """A question, as a client sends it."""
 
     model: str
-    user_prompt: Annotated[str, Meta(pattern=r"\S")] = field(validator=_not_blank)
+    user_prompt: NotBlank = field(validator=_not_blank)
     system_prompt: str | None = None
     hyperparameters: Hyperparameters = field(factory=dict)
     save_conversation: bool = True
@@ -82,7 +86,7 @@ class RegenerateRequest:
 class ConversationChange:
     """What shall be different in a conversation."""
 
-    title: str | None = field(default=None, validator=attrs.validators.optional(_title_length))
+    title: Title | None = field(default=None, validator=attrs.validators.optional(_title_length))
     active_message_id: str | None = None
 
 

@@ -6,12 +6,13 @@ from typing import get_args
 from aiohttp import WSCloseCode, web
 from msgspec.json import schema
 
+from service.core.catalogue import Catalogue
 from service.core.events import Event, encode
 from service.core.request import ChatRequest, JsonObject
-from service.web.examples import EXAMPLES
 from service.web.keys import ASYNCAPI
 from service.web.messages import CLIENT_MESSAGES, ChatMessage, Id, Seq, ServerMessage
 from service.web.schemas import ref, schemas, with_members
+from service.web.socket_examples import SOCKET_EXAMPLES
 from service.web.ws import BAD_MESSAGES, GOING_AWAY, SUBPROTOCOL, TOO_MANY_MESSAGES
 
 CLOSE_CODES: Mapping[int, str] = {
@@ -58,7 +59,7 @@ async def asyncapi(request: web.Request) -> web.StreamResponse:
     return web.Response(body=request.app[ASYNCAPI], content_type="application/json")
 
 
-def describe_socket(version: str) -> bytes:
+def describe_socket(version: str, catalogue: Catalogue) -> bytes:
     """The document, as JSON."""
     return encode(
         {
@@ -70,7 +71,7 @@ def describe_socket(version: str) -> bytes:
             "operations": _operations(),
             "components": {
                 "messages": {name: _message(name) for name in _TYPES},
-                "schemas": _schemas(),
+                "schemas": _schemas(catalogue),
             },
         }
     )
@@ -126,7 +127,7 @@ def _message(name: str) -> JsonObject:
         "payload": ref(kind),
         "examples": [
             {"name": f"{name}{number}", "summary": example.note, "payload": example.payload}
-            for number, example in enumerate(EXAMPLES[name], 1)
+            for number, example in enumerate(SOCKET_EXAMPLES[name], 1)
         ],
     }
     if name in _EVENTS or "id" in kind.__annotations__:
@@ -134,11 +135,12 @@ def _message(name: str) -> JsonObject:
     return about
 
 
-def _schemas() -> JsonObject:
+def _schemas(catalogue: Catalogue) -> JsonObject:
     """The schemas; of events as they travel on a socket."""
     made = schemas(
         received=[*CLIENT_MESSAGES.values(), ChatRequest],
         sent=[*_SERVER_MESSAGES.values(), *_EVENTS.values()],
+        catalogue=catalogue,
     )
     for name, kind in CLIENT_MESSAGES.items():
         own = {"type": {"const": name}}

@@ -27,6 +27,12 @@ class ChatAnswer(Struct, frozen=True):
     timing: Timing
 
 
+class StartedRun(Struct, frozen=True):
+    """A run that somebody else reads."""
+
+    run_id: str
+
+
 async def stream_chat(request: web.Request) -> web.StreamResponse:
     """`POST /api/chat/stream`; with `Last-Event-ID` it resumes, and never starts a run."""
     if request.headers.get(LAST_EVENT_ID):
@@ -66,7 +72,7 @@ async def start_run(request: web.Request) -> web.StreamResponse:
     return web.Response(
         status=web.HTTPAccepted.status_code,
         headers={hdrs.LOCATION: f"/api/runs/{run.run_id}"},
-        body=encode({"run_id": run.run_id}),
+        body=encode(StartedRun(run.run_id)),
         content_type="application/json",
     )
 

@@ -8,18 +8,26 @@ import msgspec
 from aiohttp import hdrs, web
 from msgspec import Struct
 
-from service.core.conversation import Conversation
+from service.core.conversation import Conversation, Summary
 from service.core.errors import Fault, invalid
 from service.core.events import encode
 from service.core.ports import Position
 from service.core.search import words
 from service.web.body import json_body
-from service.web.export import FORMATS, conversation_data, message_data
+from service.web.export import FORMATS, shown
 from service.web.keys import CONVERSATIONS, OWNER
 
 DEFAULT_LIMIT, MOST = 20, 100
 _NUMBER = re.compile(r"[0-9]{1,3}")
 LONGEST_QUERY = 200
+
+
+class ConversationList(Struct, frozen=True):
+    """A page of conversations, latest first."""
+
+    items: tuple[Summary, ...]
+    next_cursor: str | None
+    """None on the last page."""
 
 
 class _Query(Struct):
@@ -36,9 +44,8 @@ async def list_conversations(request: web.Request) -> web.StreamResponse:
     page = await request.app[CONVERSATIONS].page(
         request[OWNER], query.limit, query.after, query.words
     )
-    last = None if page.last else page.items[-1]
-    following = last and _cursor(Position(last.updated_at, last.conversation_id))
-    return _json({"items": page.items, "next_cursor": following})
+    following = None if page.last else _cursor_after(page.items[-1])
+    return _json(ConversationList(page.items, following))
 
 
 async def show_conversation(request: web.Request) -> web.StreamResponse:
@@ -51,15 +58,8 @@ async def show_conversation(request: web.Request) -> web.StreamResponse:
         request[OWNER], request.match_info["conversation_id"]
     )
     conversation = await _conversation(request)
-    shown = conversation.messages if tree == "true" else conversation.active_branch()
-    return _json(
-        {
-            **conversation_data(conversation),
-            "active_run_id": active,
-            "active_message_id": conversation.active_message_id,
-            "messages": [message_data(message) for message in shown],
-        }
-    )
+    messages = conversation.messages if tree == "true" else conversation.active_branch()
+    return _json(shown(conversation, messages, active))
 
 
 async def change_conversation(request: web.Request) -> web.StreamResponse:
@@ -120,8 +120,8 @@ def _query(request: web.Request) -> _Query:
     return _Query(number or DEFAULT_LIMIT, after, words(sought or ""))
 
 
-def _cursor(position: Position) -> str:
-    data = encode((position.updated_at, position.conversation_id))
+def _cursor_after(last: Summary) -> str:
+    data = encode((last.updated_at, last.conversation_id))
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 

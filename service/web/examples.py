@@ -1,142 +1,117 @@
-"""How does each message look? One example or more, made of the messages' own types."""
+"""How does what travels look? Examples, made of the types that travel."""
 
 from collections.abc import Mapping, Sequence
 
-import attrs
 import msgspec
 from attrs import frozen
 
-from service.core.conversation import FinishReason, Usage
+from service.core.conversation import AnswerStatus, FinishReason, Summary, Usage
 from service.core.errors import Fault, Kind, Problem
 from service.core.events import Delta, Event, Failed, Finished, Started, Timing, problem_body
 from service.core.request import JsonObject
-from service.core.run import RunStatus
-from service.web.messages import (
-    CancelMessage,
-    ChatMessage,
-    Draining,
-    Error,
-    LeaveMessage,
-    Left,
-    PingMessage,
-    Pong,
-    Resumed,
-    ResumeMessage,
-    ServerMessage,
-    SocketLimits,
-    Welcome,
-)
+from service.core.run import RunState, RunStatus
+from service.web.chat import ChatAnswer, StartedRun
+from service.web.conversations import ConversationList
+from service.web.export import AssistantMessage, ShownConversation, UserMessage
+from service.web.health import Health, Liveness, Readiness
 
-_MODEL = "openai/gpt-oss-20b"
-_RUN_ID = "01a20656-9923-73b4-af2e-b5818839d55f"
-_CONVERSATION_ID = "01a20656-9923-73b4-af2e-b580c3f11836"
-_MESSAGE_ID = "01a20656-9923-73b4-af2e-b583baef7fde"
-_REQUEST_ID = "01a20656-9920-7d11-a0e3-5f2a1c0d9b47"
+MODEL = "openai/gpt-oss-20b"
+RUN_ID = "01a20656-9923-73b4-af2e-b5818839d55f"
+CONVERSATION_ID = "01a20656-9923-73b4-af2e-b580c3f11836"
+QUESTION_ID = "01a20656-9923-73b4-af2e-b582a3d8a0a8"
+MESSAGE_ID = "01a20656-9923-73b4-af2e-b583baef7fde"
+REQUEST_ID = "01a20656-9920-7d11-a0e3-5f2a1c0d9b47"
+IDEMPOTENCY_KEY = "3f0c5a52-6a0e-4f83-9a10-6c1d1f2f0c11"
+
 _TEXT_SHA256 = "4c186903549c3a98362870a72e9a635ac20a1d46e6b4e8ab0c13be95e3fbe93a"
+_BEGAN, _ENDED = "2026-11-23T02:57:48.323Z", "2026-11-23T02:57:48.546Z"
+_USAGE = Usage(prompt_tokens=10, completion_tokens=1, total_tokens=11)
+_TIMING = Timing(0.206, 0.223)
+_PROMPT, _TEXT = "Explain quantum computing", "Quantum"
 
 
 @frozen
 class Example:
-    """A message as it travels; `note` says when, and what must be put in before it is sent."""
+    """A value as it travels; `note` says when, and what must be put in before it is sent."""
 
     note: str
     payload: JsonObject
 
 
-ClientMessage = ChatMessage | ResumeMessage | CancelMessage | LeaveMessage | PingMessage
+def built(note: str, value: object) -> Example:
+    """A value of the code as it travels."""
+    return Example(note, msgspec.to_builtins(value))
 
 
-def _by_client(note: str, message: ClientMessage) -> Example:
-    return Example(note, attrs.asdict(message, filter=lambda _, value: value is not None))
+# What is asked.
 
+CHAT_REQUESTS: Sequence[Example] = [
+    Example("the least", {"model": MODEL, "user_prompt": _PROMPT}),
+    Example(
+        "much of what can be asked for",
+        {
+            "model": MODEL,
+            "user_prompt": _PROMPT,
+            "system_prompt": "You are a helpful AI assistant.",
+            "hyperparameters": {"temperature": 0.7, "max_tokens": 2048, "stop": ["END"]},
+            "save_conversation": True,
+            "conversation_id": None,
+            "on_disconnect": "cancel",
+        },
+    ),
+    Example(
+        "the next question; put in your own `conversation_id`",
+        {
+            "model": MODEL,
+            "user_prompt": "And in one sentence?",
+            "conversation_id": CONVERSATION_ID,
+        },
+    ),
+]
+REGENERATIONS: Sequence[Example] = [
+    Example("as the old answer was asked for", {}),
+    Example("colder", {"hyperparameters": {"temperature": 0.2}}),
+]
+CHANGES: Sequence[Example] = [
+    Example("another title", {"title": "Quantum computing"}),
+    Example(
+        "another branch; put in your own `active_message_id`", {"active_message_id": MESSAGE_ID}
+    ),
+]
 
-def _by_server(note: str, message: ServerMessage) -> Example:
-    return Example(note, msgspec.to_builtins(message))
+# What is answered.
 
-
-def _of_run(note: str, seq: int, event: Event) -> Example:
-    return Example(note, {"id": "q1", "seq": seq} | msgspec.to_builtins(event))
-
-
-def _chat(prompt: str, key: str | None = None, **members: object) -> ChatMessage:
-    request = {"model": _MODEL, "user_prompt": prompt} | members
-    return ChatMessage(type="chat", id="q1", request=request, idempotency_key=key)
-
-
-_INVALID = Problem(
+INVALID = Problem(
     Kind.VALIDATION_ERROR,
-    "request/hyperparameters/top_p must be between 0.0 and 1.0, got 3",
-    (Fault("#/request/hyperparameters/top_p", "must be between 0.0 and 1.0, got 3"),),
+    "hyperparameters/top_p must be between 0.0 and 1.0, got 3",
+    (Fault("#/hyperparameters/top_p", "must be between 0.0 and 1.0, got 3"),),
 )
-_UNREADABLE = Problem(Kind.MALFORMED_JSON, "the body must be a JSON object")
-_BUSY = Problem(Kind.UPSTREAM_RATE_LIMITED, "Groq's limit is reached", retry_after=7.5)
-_SILENT = Problem(Kind.UPSTREAM_TIMEOUT, "Groq was silent for 30 seconds")
+UNREADABLE = Problem(Kind.MALFORMED_JSON, "the body must be a JSON object")
+BUSY = Problem(Kind.UPSTREAM_RATE_LIMITED, "Groq's limit is reached", retry_after=7.5)
+SILENT = Problem(Kind.UPSTREAM_TIMEOUT, "Groq was silent for 30 seconds")
 
-EXAMPLES: Mapping[str, Sequence[Example]] = {
-    "chat": [
-        _by_client("the least", _chat("Explain quantum computing")),
-        _by_client(
-            "much of what can be asked for, and safe to be sent again",
-            _chat(
-                "Explain quantum computing",
-                "3f0c5a52-6a0e-4f83-9a10-6c1d1f2f0c11",
-                system_prompt="You are a helpful AI assistant.",
-                hyperparameters={"temperature": 0.7, "max_tokens": 2048, "stop": ["END"]},
-                save_conversation=True,
-                conversation_id=None,
-                on_disconnect="cancel",
-            ),
-        ),
-        _by_client(
-            "the next question; put in your own `conversation_id`",
-            _chat("And in one sentence?", conversation_id=_CONVERSATION_ID),
-        ),
-    ],
-    "resume": [
-        _by_client(
-            "after a lost connection; put in your own `run_id`, and the last seq that you have",
-            ResumeMessage(type="resume", id="q2", run_id=_RUN_ID, after=0),
-        ),
-        _by_client(
-            "from the start; put in your own `run_id`",
-            ResumeMessage(type="resume", id="q2", run_id=_RUN_ID),
-        ),
-    ],
-    "cancel": [_by_client("while q1 is read", CancelMessage(type="cancel", id="q1"))],
-    "leave": [_by_client("while q1 is read", LeaveMessage(type="leave", id="q1"))],
-    "ping": [_by_client("at any time", PingMessage(type="ping"))],
-    "welcome": [
-        _by_server(
-            "first",
-            Welcome(
-                connection_id=_REQUEST_ID,
-                limits=SocketLimits(
-                    runs=16, message_bytes=1_048_576, messages_per_second=20, messages_burst=40
-                ),
-            ),
-        )
-    ],
-    "resumed": [
-        _by_server(
-            "events 13 to 57 follow, and those to come",
-            Resumed(id="q2", run_id=_RUN_ID, after=12, last_seq=57, status=RunStatus.RUNNING),
-        ),
-        _by_server(
-            "nothing follows, and the id is free",
-            Resumed(id="q2", run_id=_RUN_ID, after=57, last_seq=57, status=RunStatus.FINISHED),
-        ),
-    ],
+
+@frozen
+class EventExample:
+    """An event of a run, and its number."""
+
+    note: str
+    seq: int
+    event: Event
+
+
+EVENTS: Mapping[str, Sequence[EventExample]] = {
     "started": [
-        _of_run(
+        EventExample(
             "Groq has accepted the request",
             0,
             Started(
-                run_id=_RUN_ID,
-                conversation_id=_CONVERSATION_ID,
-                user_message_id="01a20656-9923-73b4-af2e-b582a3d8a0a8",
-                message_id=_MESSAGE_ID,
-                model=_MODEL,
-                created_at="2026-11-23T02:57:48.323Z",
+                run_id=RUN_ID,
+                conversation_id=CONVERSATION_ID,
+                user_message_id=QUESTION_ID,
+                message_id=MESSAGE_ID,
+                model=MODEL,
+                created_at=_BEGAN,
                 dropped_messages=0,
                 ignored_parameters=(),
                 simulated=False,
@@ -144,37 +119,119 @@ EXAMPLES: Mapping[str, Sequence[Example]] = {
         )
     ],
     "delta": [
-        _of_run("text", 1, Delta("Quantum")),
-        _of_run("what a model thinks", 1, Delta("", reasoning="The user asks")),
+        EventExample("text", 1, Delta(_TEXT)),
+        EventExample("what a model thinks", 1, Delta("", reasoning="The user asks")),
     ],
     "finished": [
-        _of_run(
-            "the whole answer was Quantum",
+        EventExample(
+            f"the whole answer was {_TEXT}",
             2,
             Finished(
                 finish_reason=FinishReason.STOP,
-                usage=Usage(prompt_tokens=10, completion_tokens=1, total_tokens=11),
-                timing=Timing(0.206, 0.223),
-                message_id=_MESSAGE_ID,
+                usage=_USAGE,
+                timing=_TIMING,
+                message_id=MESSAGE_ID,
                 content_length=7,
                 content_sha256=_TEXT_SHA256,
             ),
         )
     ],
     "failed": [
-        _of_run(
+        EventExample(
             "a part of the answer is kept",
             2,
-            Failed(error=problem_body(_SILENT, _REQUEST_ID), message_id=_MESSAGE_ID),
+            Failed(error=problem_body(SILENT, REQUEST_ID), message_id=MESSAGE_ID),
         )
     ],
-    "left": [_by_server("nothing more comes for q1", Left("q1"))],
-    "error": [
-        _by_server("a bad request", Error("q1", problem_body(_INVALID, _REQUEST_ID))),
-        _by_server("Groq refused the run", Error("q1", problem_body(_BUSY, _REQUEST_ID))),
-        _by_server("no id to answer under", Error(None, problem_body(_UNREADABLE, _REQUEST_ID))),
-    ],
-    "pong": [_by_server("at any time", Pong())],
-    "draining": [_by_server("when the server stops", Draining(1.836))],
 }
-"""By the `type` of the message."""
+"""By their `type`."""
+
+ANSWERS: Mapping[type, Example] = {
+    type(value): built(note, value)
+    for note, value in (
+        (
+            "a short answer",
+            ChatAnswer(
+                run_id=RUN_ID,
+                conversation_id=CONVERSATION_ID,
+                message_id=MESSAGE_ID,
+                model=MODEL,
+                content=_TEXT,
+                reasoning="",
+                finish_reason=FinishReason.STOP,
+                usage=_USAGE,
+                timing=_TIMING,
+            ),
+        ),
+        ("to be read at `/api/runs/{run_id}/events`", StartedRun(RUN_ID)),
+        (
+            "a run that has ended",
+            RunState(
+                run_id=RUN_ID,
+                status=RunStatus.FINISHED,
+                model=MODEL,
+                conversation_id=CONVERSATION_ID,
+                message_id=MESSAGE_ID,
+                content=_TEXT,
+                reasoning="",
+                finish_reason=FinishReason.STOP,
+                usage=_USAGE,
+                timing=_TIMING,
+                error=None,
+                last_seq=2,
+                created_at=_BEGAN,
+                ended_at=_ENDED,
+            ),
+        ),
+        (
+            "the only page",
+            ConversationList(
+                items=(Summary(CONVERSATION_ID, _PROMPT, _BEGAN, _ENDED, 2, MODEL),),
+                next_cursor=None,
+            ),
+        ),
+        (
+            "one question and its answer",
+            ShownConversation(
+                conversation_id=CONVERSATION_ID,
+                title=_PROMPT,
+                created_at=_BEGAN,
+                updated_at=_ENDED,
+                active_message_id=MESSAGE_ID,
+                active_run_id=None,
+                messages=(
+                    UserMessage(
+                        content=_PROMPT,
+                        message_id=QUESTION_ID,
+                        parent_message_id=None,
+                        created_at=_BEGAN,
+                    ),
+                    AssistantMessage(
+                        content=_TEXT,
+                        message_id=MESSAGE_ID,
+                        parent_message_id=QUESTION_ID,
+                        created_at=_BEGAN,
+                        model=MODEL,
+                        status=AnswerStatus.COMPLETE,
+                        reasoning=None,
+                        finish_reason=FinishReason.STOP,
+                        usage=_USAGE,
+                        system_prompt=None,
+                        hyperparameters={"temperature": 0.7},
+                    ),
+                ),
+            ),
+        ),
+        (
+            "a conversation after its change",
+            Summary(CONVERSATION_ID, "Quantum computing", _BEGAN, _ENDED, 2, MODEL),
+        ),
+        (
+            "with SQLite",
+            Health(conversations_in_memory=1, store="sqlite", active_runs=0, version="0.1.0"),
+        ),
+        ("always", Liveness()),
+        ("all is well", Readiness("ready", {"store": "ok", "groq": "ok"})),
+    )
+}
+"""By what they are made of."""

@@ -45,6 +45,8 @@ CATALOGUE = web.AppKey("catalogue", Catalogue)
 CHECKS = web.AppKey("checks", Mapping[str, Check])
 SETTINGS = web.AppKey("settings", WebSettings)
 SOCKETS = web.AppKey("sockets", Sockets)
+OPENAPI = web.AppKey("openapi", bytes)
+"""The description of the HTTP API, as JSON."""
 ASYNCAPI = web.AppKey("asyncapi", bytes)
 """The description of the socket, as JSON."""
 

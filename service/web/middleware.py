@@ -16,7 +16,10 @@ X_REQUEST_ID = "X-Request-Id"
 X_RUN_ID = "X-Run-Id"
 X_SIMULATED = "X-Simulated"
 
-_WELL_FORMED = re.compile(r"[A-Za-z0-9._-]{1,128}")
+WELL_FORMED = "[A-Za-z0-9._-]{1,128}"
+"""An id of a request that a client may choose."""
+
+_WELL_FORMED = re.compile(WELL_FORMED)
 
 log = structlog.get_logger()
 

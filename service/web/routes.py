@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from service.web import asyncapi, chat, conversations, health, models, runs, ws
+from service.web import asyncapi, chat, conversations, health, models, openapi, runs, ws
 
 _CONVERSATION = "/api/conversations/{conversation_id}"
 _RUN = "/api/runs/{run_id}"
@@ -24,6 +24,7 @@ ROUTES: Sequence[web.RouteDef] = (
     web.post(f"{_CONVERSATION}/messages/{{message_id}}/regenerate", chat.regenerate),
     web.get(f"{_CONVERSATION}/export", conversations.export_conversation, allow_head=False),
     web.get("/api/models", models.list_models, allow_head=False),
+    web.get("/openapi.json", openapi.openapi, allow_head=False),
     web.get("/asyncapi.json", asyncapi.asyncapi, allow_head=False),
     web.get("/health", health.health),
     web.get("/health/live", health.live),

@@ -14,7 +14,11 @@ LAST_EVENT_ID = "Last-Event-ID"
 RECOVERED = {"X-Run-Recovered": "true"}
 
 _POINTER = f"#/headers/{LAST_EVENT_ID}"
-_CURSOR = re.compile(r"(?P<run_id>[^:]{1,100}):(?P<seq>[0-9]{1,15})")
+EVENT_ID = "[^:]{1,100}:[0-9]{1,15}"
+LAST_SEQ = 10**15 - 1
+"""The greatest number that a cursor can name."""
+
+_EVENT_ID = re.compile(EVENT_ID)
 _SEQ = re.compile(r"-1|[0-9]{1,15}")
 
 
@@ -42,10 +46,9 @@ async def run_events(request: web.Request) -> web.StreamResponse:
 async def resume(request: web.Request) -> web.StreamResponse:
     """A stream that goes on after `Last-Event-ID`, for clients that repeat their POST."""
     sent = request.headers[LAST_EVENT_ID]
-    match = _CURSOR.fullmatch(sent)
-    if not match:
+    if not _EVENT_ID.fullmatch(sent):
         raise invalid([Fault(_POINTER, "must be an id of an event, like RUN_ID:SEQ")])
-    run = request.app[CHAT].runs.get(request[OWNER], match["run_id"])
+    run = request.app[CHAT].runs.get(request[OWNER], sent.partition(":")[0])
     request[RUN_ID] = run.run_id
     with run.reading():
         return await follow(request, run, _header_cursor(sent, run), RECOVERED)
@@ -70,10 +73,10 @@ def _cursor(request: web.Request, run: Run) -> int:
 
 
 def _header_cursor(sent: str, run: Run) -> int:
-    match = _CURSOR.fullmatch(sent)
-    if not match or match["run_id"] != run.run_id:
+    run_id, _, seq = sent.partition(":")
+    if not _EVENT_ID.fullmatch(sent) or run_id != run.run_id:
         raise invalid([Fault(_POINTER, "must be an id of an event of this run, like RUN_ID:SEQ")])
-    return _within(int(match["seq"]), run, _POINTER)
+    return _within(int(seq), run, _POINTER)
 
 
 def _within(seq: int, run: Run, pointer: str) -> int:

@@ -26,14 +26,14 @@ from service.web import messages
 from service.web.asyncapi import CLOSE_CODES, describe_socket
 from service.web.keys import SOCKETS
 from service.web.ws import SUBPROTOCOL
-from support import Running, running
+from support import Running, catalogue, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PACKAGE = Path(__file__).parent.parent / "node" / "node_modules" / "@asyncapi" / "specs"
 """The official schemas, which no package on PyPI has; `make test` installs them from npm."""
 VERSION = "1.2.3"
-DOCUMENT: Json = json.loads(describe_socket(VERSION))
+DOCUMENT: Json = json.loads(describe_socket(VERSION, catalogue()))
 [CHANNEL] = DOCUMENT["channels"].values()
 MESSAGES: Json = DOCUMENT["components"]["messages"]
 SCHEMAS: Json = DOCUMENT["components"]["schemas"]
@@ -287,6 +287,11 @@ async def test_whatever_the_server_says_is_as_described() -> None:
         asking(hyperparameters={"max_tokens": 1.5}),
         asking(hyperparameters={"stop": [""]}),
         asking(hyperparameters={"stop": "END"}),
+        asking(hyperparameters={"stop": ["END"] * 5}),
+        asking(hyperparameters={"top_p": 1.5}),
+        asking(hyperparameters={"max_tokens": 0}),
+        asking(hyperparameters={"reasoning_effort": "some"}),
+        asking(parent_message_id="root"),
     ],
 )
 async def test_what_its_schema_refuses_is_refused(shared: Running, message: Json) -> None:
