@@ -26,10 +26,12 @@ from service.core.chat import Chat, Policy
 from service.core.conversations import Conversations
 from service.core.generation import GenerationLimits, Generator
 from service.core.plan import Stamps
+from service.core.quota import RateLimits
 from service.core.runs import RunLimits, Runs
 from service.groq.client import Client, make_client
 from service.groq.listing import Listing
 from service.groq.model import GroqModel, UpstreamLimits
+from service.limits.quotas import open_quotas
 from service.migration import AGAIN, WARNING, migrate
 from service.observability.logs import configure_logs
 from service.observability.observer import LogObserver
@@ -38,6 +40,7 @@ from service.simulator import SimulatedModel, make_simulator, run_simulator
 from service.store.open import open_store
 from service.store.pair import open_pair
 from service.web.keys import SOCKETS, SocketSettings, WebSettings
+from service.web.ratelimit import policy_of
 from service.web.sockets import Sockets
 
 LAST_RESPONSES_SECONDS = 2.0
@@ -81,8 +84,14 @@ def compose(
     )
     stamps = Stamps(new_id, now)
     runs = Runs(
-        RunLimits(settings.max_active_runs, settings.run_retention, settings.run_retention_bytes)
+        RunLimits(
+            settings.max_active_runs,
+            settings.run_retention,
+            settings.run_retention_bytes,
+            settings.rate_limit_concurrent_runs,
+        )
     )
+    rate_limits = RateLimits(settings.rate_limit_requests, settings.rate_limit_tokens)
     upstream = UpstreamLimits(
         settings.upstream_first_token_timeout,
         settings.upstream_idle_timeout,
@@ -93,6 +102,7 @@ def compose(
         model=GroqModel(client, upstream, simulated=simulated),
         store=store,
         runs=runs,
+        quotas=open_quotas(rate_limits),
         observer=observer,
         stamps=stamps,
         limits=GenerationLimits(settings.max_run_duration, settings.drain_timeout),
@@ -117,13 +127,15 @@ def compose(
         catalogue=catalogue,
         checks={"store": store.ping, "groq": listing.check},
         sockets=Sockets(settings.max_sockets, settings.max_sockets_per_address),
-        settings=_web_settings(settings, store.kind, simulated=simulated),
+        settings=_web_settings(settings, store.kind, policy_of(rate_limits), simulated=simulated),
         lifespans=[listing.following, chat.serving],
     )
     return Service(app, chat)
 
 
-def _web_settings(settings: Settings, store_kind: str, *, simulated: bool) -> WebSettings:
+def _web_settings(
+    settings: Settings, store_kind: str, ratelimit_policy: str, *, simulated: bool
+) -> WebSettings:
     return WebSettings(
         version=__version__,
         store_kind=store_kind,
@@ -138,6 +150,7 @@ def _web_settings(settings: Settings, store_kind: str, *, simulated: bool) -> We
             messages_burst=settings.socket_messages_burst,
             ping_seconds=settings.socket_ping_interval,
         ),
+        ratelimit_policy=ratelimit_policy,
         new_id=new_id,
     )
 

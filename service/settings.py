@@ -12,6 +12,7 @@ import attrs
 from attrs import field, frozen
 
 from service.core.owners import KeyEntry, parse_entries
+from service.core.quota import Rate
 from service.core.request import UnsupportedParameters
 
 T = TypeVar("T")
@@ -71,6 +72,20 @@ def _seconds(*, zero: bool = False) -> Callable[[str], float]:
         return float(given)
 
     return convert
+
+
+_WINDOWS = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
+_RATE = re.compile(rf"([0-9]{{1,12}}) ?(?:/|per) ?([0-9]{{1,4}})? ?({'|'.join(_WINDOWS)})s?")
+
+
+def _rate(given: str) -> Rate:
+    match = _RATE.fullmatch(given.lower())
+    if match:
+        amount, count, window = match.groups()
+        rate = Rate(int(amount), int(count or 1) * _WINDOWS[window])
+        if rate.amount and rate.seconds:
+            return rate
+    raise ValueError("must be so many per second, minute, hour or day, like 60/minute")
 
 
 def _one_of(kind: Callable[[str], T], allowed: list[str]) -> Callable[[str], T]:
@@ -246,6 +261,15 @@ class Settings:
         _one_of(UnsupportedParameters, list(UnsupportedParameters)),
         UnsupportedParameters.REJECT,
         "what is done with a hyperparameter that a model does not take: reject or ignore",
+    )
+    rate_limit_requests: Rate | None = _setting(
+        _rate, None, "runs that an owner may start, such as 60/minute"
+    )
+    rate_limit_tokens: Rate | None = _setting(
+        _rate, None, "tokens that an owner may use, such as 200000/day"
+    )
+    rate_limit_concurrent_runs: int | None = _setting(
+        _integer(1), None, "runs that an owner may have at once"
     )
 
     @property

@@ -24,10 +24,11 @@ from service.core.conversation import Answer, AnswerStatus, Conversation, Questi
 from service.core.conversations import Conversations
 from service.core.events import Delta
 from service.core.generation import GenerationLimits, Generator
-from service.core.ports import ANONYMOUS
+from service.core.ports import ANONYMOUS, Quotas
 from service.core.request import UnsupportedParameters
 from service.core.run import START, WRITE_LIMIT, Run
 from service.core.runs import RunLimits, Runs
+from service.limits.quotas import NoQuotas
 from service.store.memory import MemoryStore
 
 ANSWER: Sequence[Step] = [ACCEPT, Delta("Once "), Delta("upon a time."), STOPPED]
@@ -43,6 +44,7 @@ class Limits:
     grace: float = 10
     renewal: float = 3
     active: int = 1000
+    active_per_owner: int | None = None
     retention: float = 300
     retention_bytes: int = 1 << 28
 
@@ -99,16 +101,20 @@ def make_chat(
     limits: Limits | None = None,
     turns: int = 0,
     unsupported: UnsupportedParameters = UnsupportedParameters.REJECT,
+    quotas: Quotas | None = None,
 ) -> Chatting:
     """A chat whose store is not open yet; every call of the store takes so many turns."""
     limits = limits or Limits()
     model, store = FakeModel(script), FailingStore(MemoryStore(), turns=turns)
     observer, clock = RecordingObserver(), Clock()
-    runs = Runs(RunLimits(limits.active, limits.retention, limits.retention_bytes))
+    runs = Runs(
+        RunLimits(limits.active, limits.retention, limits.retention_bytes, limits.active_per_owner)
+    )
     generator = Generator(
         model=model,
         store=store,
         runs=runs,
+        quotas=quotas or NoQuotas(),
         observer=observer,
         stamps=clock.stamps,
         limits=GenerationLimits(limits.run, limits.patience),
@@ -133,9 +139,10 @@ async def chatting(
     limits: Limits | None = None,
     turns: int = 0,
     unsupported: UnsupportedParameters = UnsupportedParameters.REJECT,
+    quotas: Quotas | None = None,
 ) -> AsyncIterator[Chatting]:
     """A chat with an open store, without what `Chat.serving` does from time to time."""
-    made = make_chat(script, limits=limits, turns=turns, unsupported=unsupported)
+    made = make_chat(script, limits=limits, turns=turns, unsupported=unsupported, quotas=quotas)
     await made.store.open()
     try:
         yield made

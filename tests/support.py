@@ -1,13 +1,14 @@
 """The real service in front of a Groq look-alike, for tests: real HTTP, scripted answers."""
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import attrs
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
+from aiohttp.typedefs import Middleware
 from aiohttp.web import Application, Request
 from attrs import frozen
 
@@ -57,11 +58,16 @@ def simulated_models(models: Catalogue) -> list[SimulatedModel]:
 
 @asynccontextmanager
 async def running(
-    script: Script | None = None, *, groq_url: str | None = None, **variables: str
+    script: Script | None = None,
+    *,
+    groq_url: str | None = None,
+    middlewares: Sequence[Middleware] = (),
+    **variables: str,
 ) -> AsyncIterator[Running]:
     """Serve with these settings (`RUN_RETENTION="1"`), by default with conversations in memory.
 
-    `groq_url` names another Groq than the look-alike that `script` steers.
+    `groq_url` names another Groq than the look-alike that `script` steers; `middlewares` come
+    around every handler, inside those of the service.
     """
     script = script or Script()
     environment = {"CONVERSATION_STORE": "memory://", "GROQ_API_KEY": KEY} | variables
@@ -83,6 +89,7 @@ async def running(
         )
         try:
             service = compose(settings, models, groq, simulated=False)
+            service.app.middlewares.extend(middlewares)
             async with TestClient(TestServer(service.app)) as client:
                 yield Running(client, service, script, settings, groq_url or url)
         finally:

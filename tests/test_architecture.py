@@ -21,16 +21,17 @@ TREES: Mapping[str, ast.Module] = {
 NAMES = sorted(TREES)
 
 CORE_MAY = frozenset(sys.stdlib_module_names) | {"attr", "attrs", "cattrs", "msgspec"}
-ADAPTERS = ["service.web", "service.store", "service.runlog", "service.groq", "service.auth"]
-READERS_SHARE = {"service.web.wire", "service.web.problems", "service.web.keys"}
-APP_MAY = {"service", "service.core", "service.web", "service.observability"}
-JOINED_BY_MAIN = [
-    "service.settings",
+ADAPTERS = [
+    "service.web",
     "service.store",
     "service.runlog",
     "service.groq",
     "service.auth",
+    "service.limits",
 ]
+READERS_SHARE = {"service.web.wire", "service.web.problems", "service.web.keys"}
+APP_MAY = {"service", "service.core", "service.web", "service.observability"}
+JOINED_BY_MAIN = ["service.settings", *(name for name in ADAPTERS if name != "service.web")]
 AIOHTTP = ("aiohttp", "aiohttp_cors", "aiohttp_sse")
 AIOHTTP_MAY = (
     "service.web",
@@ -106,6 +107,12 @@ class TestWhoImportsWhom:
         assert {name for name in sse & ws if below(name, "service.web")} <= READERS_SHARE
         assert "service.web.ws" not in sse
         assert "service.web.sse" not in ws
+
+    def test_the_library_of_limits_is_imported_only_by_its_adapter(self) -> None:
+        importing = [name for name in NAMES if "limits" in outside(name)]
+
+        assert importing
+        assert all(below(name, "service.limits") for name in importing), importing
 
     def test_the_sdk_is_imported_only_by_its_adapter(self) -> None:
         importing = [name for name in NAMES if outside(name) & {"groq", "httpx"}]

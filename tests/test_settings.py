@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service.core.owners import KeyEntry
+from service.core.quota import Rate
 from service.core.request import UnsupportedParameters
 from service.settings import LogFormat, Settings, SettingsError, load_settings
 
@@ -74,6 +75,12 @@ class TestWhatIsGiven:
             ("DISCONNECT_GRACE", "0", 0.0),
             ("KEEPALIVE_INTERVAL", "0.25", 0.25),
             ("UNSUPPORTED_PARAMETERS", "ignore", UnsupportedParameters.IGNORE),
+            ("RATE_LIMIT_REQUESTS", "60/minute", Rate(60, 60)),
+            ("RATE_LIMIT_REQUESTS", "1/Second", Rate(1, 1)),
+            ("RATE_LIMIT_TOKENS", "200000/day", Rate(200_000, 86_400)),
+            ("RATE_LIMIT_TOKENS", "5 per 10 minutes", Rate(5, 600)),
+            ("RATE_LIMIT_TOKENS", "5 / 2hours", Rate(5, 7_200)),
+            ("RATE_LIMIT_CONCURRENT_RUNS", "8", 8),
         ],
     )
     def test_is_read(self, name: str, given_value: str, value: object) -> None:
@@ -166,6 +173,26 @@ class TestFaults:
         assert "entry 3 has no SHA-256" in fault
         assert HASH[2:] not in fault
         assert SECRET not in fault
+
+    @pytest.mark.parametrize("name", ["RATE_LIMIT_REQUESTS", "RATE_LIMIT_TOKENS"])
+    @pytest.mark.parametrize(
+        "odd",
+        [
+            *("60", "0/minute", "60/0 minutes", "1/99999 days", "9" * 13 + "/day"),
+            *("-1/day", "1.5/day", "٣/day", "/minute", "60//minute"),
+            *("60/month", "60/minutely", "60/minute; 1/day"),
+        ],
+    )
+    def test_what_is_no_rate_is_refused(self, name: str, odd: str) -> None:
+        assert faults_of(**{name: odd}) == [
+            f"{name} must be so many per second, minute, hour or day, like 60/minute, got {odd!r}"
+        ]
+
+    @pytest.mark.parametrize("odd", ["0", "-1", "8/minute", "1.0"])
+    def test_what_is_no_number_of_runs_is_refused(self, odd: str) -> None:
+        assert faults_of(RATE_LIMIT_CONCURRENT_RUNS=odd) == [
+            f"RATE_LIMIT_CONCURRENT_RUNS must be a whole number of 1 or more, got {odd!r}"
+        ]
 
     def test_what_is_long_is_told_shortly(self) -> None:
         (fault,) = faults_of(PORT="x" * 10_000)

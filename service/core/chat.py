@@ -171,7 +171,7 @@ class Chat:
 
     def _launch(self, run: Run, planning: Planning, key: str | None, mark: bytes) -> None:
         """Claim and drive; nothing awaits between the look-ups of the caller and the claim."""
-        self.runs.check_room()
+        self.runs.check_room(run.origin.owner)
         if run.origin.conversation_id is not None:
             self.runs.claim(run.origin.owner, run.origin.conversation_id, run.run_id)
         self.runs.add(run, key, mark)

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from enum import Enum
 
-from attrs import frozen
+from attrs import evolve, frozen
+
+from service.core.quota import Quota
 
 
 class Kind(Enum):
@@ -66,6 +68,8 @@ class Problem:
     faults: tuple[Fault, ...] = ()
     retry_after: float | None = None
     """Seconds."""
+    quota: Quota | None = None
+    """Of the limit that was reached."""
 
 
 class ServiceError(Exception):
@@ -78,23 +82,25 @@ class ServiceError(Exception):
         *,
         faults: Sequence[Fault] = (),
         retry_after: float | None = None,
+        quota: Quota | None = None,
     ) -> None:
         super().__init__(detail)
-        self.problem = Problem(kind, detail, tuple(faults), retry_after)
+        self.problem = Problem(kind, detail, tuple(faults), retry_after, quota)
 
     def under(self, prefix: str) -> "ServiceError":
         """The same failure, seen from the value that holds what was at fault."""
         faults = [fault.under(prefix) for fault in self.problem.faults]
-        problem = self.problem
-        return ServiceError(
-            problem.kind, problem.detail, faults=faults, retry_after=problem.retry_after
-        )
+        return ServiceError.of(evolve(self.problem, faults=tuple(faults)))
 
     @classmethod
     def of(cls, problem: Problem) -> "ServiceError":
         """A fresh exception for a known problem: one instance is never raised by two tasks."""
         return cls(
-            problem.kind, problem.detail, faults=problem.faults, retry_after=problem.retry_after
+            problem.kind,
+            problem.detail,
+            faults=problem.faults,
+            retry_after=problem.retry_after,
+            quota=problem.quota,
         )
 
 

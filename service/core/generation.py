@@ -8,11 +8,13 @@ from contextlib import suppress
 from attrs import define, evolve, frozen
 
 from service.core.checkpoints import Checkpoints
+from service.core.context import typical_tokens
 from service.core.conversation import Answer, AnswerStatus, FinishReason
 from service.core.errors import Kind, Problem, ServiceError
 from service.core.events import Ending, Finished, Started
 from service.core.plan import Plan, Stamps
-from service.core.ports import ConversationStore, LanguageModel, Observer
+from service.core.ports import ConversationStore, LanguageModel, Observer, Quotas
+from service.core.quota import Admission
 from service.core.run import Run, Stop
 from service.core.runs import Runs
 
@@ -49,6 +51,7 @@ class Generator:
         model: LanguageModel,
         store: ConversationStore,
         runs: Runs,
+        quotas: Quotas,
         observer: Observer,
         stamps: Stamps,
         limits: GenerationLimits,
@@ -56,6 +59,7 @@ class Generator:
         self._model = model
         self._store = store
         self._runs = runs
+        self._quotas = quotas
         self._observer = observer
         self._stamps = stamps
         self._limits = limits
@@ -70,7 +74,9 @@ class Generator:
         limit = loop.call_later(self._limits.run_seconds, run.stop, Stop.TOO_LONG)
         await asyncio.wait({generation})
         limit.cancel()
-        outcome = await self._kept(job, self._outcome(run, generation))
+        outcome = self._outcome(run, generation)
+        await self._settle(job, outcome)
+        outcome = await self._kept(job, outcome)
         try:
             self._end(job, outcome)
         finally:
@@ -81,6 +87,7 @@ class Generator:
     # The part that may be cancelled.
 
     async def _generate(self, job: "_Job") -> Ending:
+        await self._admit(job)  # before anything is read: who is refused shall cost little
         job.plan = plan = await job.planning(job.run)
         job.run.model = plan.prompt.model.id
         job.run.prepared()
@@ -91,6 +98,12 @@ class Generator:
                     return part
                 job.run.append(part)
         raise ServiceError(Kind.UPSTREAM_ERROR, "the answer broke off before its end")
+
+    async def _admit(self, job: "_Job") -> None:
+        """Count the run among its owner's; raises where there is a limit, and it is reached."""
+        if admission := await self._quotas.admit(job.run.origin.owner):
+            job.admission = admission
+            job.run.quota = admission.quota
 
     async def _begin(self, run: Run, plan: Plan) -> None:
         owner, conversation_id = run.origin.owner, run.origin.conversation_id
@@ -138,6 +151,20 @@ class Generator:
                 return Problem(
                     Kind.INTERRUPTED, "the server stopped before the answer was done; ask again"
                 )
+
+    async def _settle(self, job: "_Job", outcome: Ending | Problem) -> None:
+        """Count what a run has used; one that did not start counts no more."""
+        run, plan, admission = job.run, job.plan, job.admission
+        if admission is None:
+            return
+        try:
+            if run.started is None or plan is None:
+                run.quota = None
+                await self._quotas.give_back(admission)
+            else:
+                run.quota = await self._quotas.spend(admission, _tokens(run, plan, outcome))
+        except Exception as exc:  # noqa: BLE001  # the run has to end, whatever the count is
+            self._observer.defect(run, exc)
 
     async def _kept(self, job: "_Job", outcome: Ending | Problem) -> Ending | Problem:
         """Store the answer whole before the log ends: who sees the end finds the message.
@@ -224,6 +251,16 @@ class _Job:
     run: Run
     planning: Planning
     plan: Plan | None = None
+    admission: Admission | None = None
+    """Where the owner has limits."""
+
+
+def _tokens(run: Run, plan: Plan, outcome: Ending | Problem) -> int:
+    """What Groq says, else a low estimate: who cancels before the end is told has used as much."""
+    if isinstance(outcome, Ending) and outcome.usage:
+        return outcome.usage.total_tokens
+    asked = (turn.content for turn in plan.prompt.turns)
+    return typical_tokens(*asked, run.content.whole(), run.reasoning.whole())
 
 
 def _ended_answer(run: Run, plan: Plan, outcome: Ending | Problem) -> Answer:

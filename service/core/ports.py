@@ -1,4 +1,4 @@
-"""What is needed from outside: a language model, a store of conversations, an observer."""
+"""What is needed from outside: a language model, a store of conversations, limits, an observer."""
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -16,6 +16,7 @@ from service.core.conversation import (
     Summary,
 )
 from service.core.events import Delta, Ending
+from service.core.quota import Admission, Quota
 
 if TYPE_CHECKING:
     from service.core.run import Run
@@ -240,6 +241,28 @@ class ConversationStore(Protocol):
 
     async def write(self, kept: Sequence[Kept]) -> None:
         """Keep conversations as they are, in place of those with the same ids."""
+        ...
+
+
+class Quotas(Protocol):
+    """Counts what owners start and spend, and lets nobody go beyond a limit.
+
+    Methods do all of it or nothing, also when the caller is cancelled.
+    """
+
+    async def admit(self, owner: str) -> Admission | None:
+        """Count a run that may start; None where nothing is limited.
+
+        Raises `ServiceError(RATE_LIMITED)`, and then has counted nothing.
+        """
+        ...
+
+    async def give_back(self, admission: Admission) -> None:
+        """The run did not start: it counts no more."""
+        ...
+
+    async def spend(self, admission: Admission, tokens: int) -> Quota:
+        """Count the tokens of a run that has ended; what is left then."""
         ...
 
 

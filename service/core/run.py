@@ -21,6 +21,7 @@ from service.core.events import (
     encode,
     problem_body,
 )
+from service.core.quota import Quota
 
 WRITE_LIMIT = 64 * 1024
 """Bytes that a reader is given at once, unless one event alone has more."""
@@ -131,6 +132,8 @@ class Run:
         self.ending: Finished | Failed | None = None
         self.ended_at: str | None = None
         self.stopped_by: Stop | None = None
+        self.quota: Quota | None = None
+        """What its owner had left when the run was last counted; None where it does not count."""
         self.content = Text()
         self.reasoning = Text()
         self.size = 0

@@ -1,18 +1,21 @@
 """Which runs exist? Claims of conversations, idempotency keys, and what is forgotten when."""
 
 import asyncio
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Iterator
 
 from attrs import define, frozen
 
 from service.core.errors import Kind, ServiceError, busy
+from service.core.quota import Quota
 from service.core.run import Run
 
 EXPIRED_SECONDS = 3600
 """How long a client is told that a run is expired instead of unknown."""
 MOST_EXPIRED = 100_000
 """Ids remembered for that at the most."""
+RETRY_SECONDS = 1
+"""Until a run may have ended: nobody knows."""
 
 
 @frozen
@@ -22,6 +25,7 @@ class RunLimits:
     active: int
     retention_seconds: float
     retention_bytes: int
+    active_per_owner: int | None = None
 
 
 @define
@@ -50,6 +54,8 @@ class Runs:
     def __init__(self, limits: RunLimits) -> None:
         self._limits = limits
         self._active: dict[str, _Entry] = {}
+        self._active_of: Counter[str] = Counter()
+        """By owner; nothing for an owner who has none."""
         self._ended: OrderedDict[str, _Entry] = OrderedDict()
         self._ended_bytes = 0
         self._expired: OrderedDict[str, _Expired] = OrderedDict()
@@ -117,25 +123,35 @@ class Runs:
 
     # From first to last.
 
-    def check_room(self) -> None:
-        """Raise `overloaded` when no more runs may be active."""
+    def check_room(self, owner: str) -> None:
+        """Raise `overloaded` or `rate-limited` when no more runs may be active."""
         if len(self._active) >= self._limits.active:
             raise ServiceError(
                 Kind.OVERLOADED,
                 f"all {self._limits.active} places for runs are taken; try again",
-                retry_after=1,
+                retry_after=RETRY_SECONDS,
+            )
+        allowed = self._limits.active_per_owner
+        if allowed is not None and self._active_of[owner] >= allowed:
+            raise ServiceError(
+                Kind.RATE_LIMITED,
+                f"the limit of runs at once, {allowed}, is reached; wait for one to end, or cancel",
+                retry_after=RETRY_SECONDS,
+                quota=Quota(allowed, 0, asyncio.get_running_loop().time() + RETRY_SECONDS),
             )
 
     def add(self, run: Run, key: str | None, fingerprint: bytes) -> None:
         """Make a run known; an idempotency key leads to it from now on."""
         entry = _Entry(run, key, fingerprint)
         self._active[run.run_id] = entry
+        self._active_of[run.origin.owner] += 1
         if key is not None:
             self._keys[run.origin.owner, key] = entry
 
     def ended(self, run: Run) -> None:
         """Keep the log of a run that has its terminal event for a while."""
         entry = self._active.pop(run.run_id)
+        self._leave(run.origin.owner)
         entry.ended = asyncio.get_running_loop().time()
         self._ended[run.run_id] = entry
         self._ended_bytes += run.size
@@ -153,7 +169,13 @@ class Runs:
     def discard(self, run: Run) -> None:
         """Forget a run of which no client knows."""
         self.free_key(run)
-        self._active.pop(run.run_id, None)
+        if self._active.pop(run.run_id, None):
+            self._leave(run.origin.owner)
+
+    def _leave(self, owner: str) -> None:
+        self._active_of[owner] -= 1
+        if not self._active_of[owner]:
+            del self._active_of[owner]
 
     def sweep(self) -> None:
         """Forget logs that are too old, or too many bytes in all, the oldest first."""

@@ -8,7 +8,7 @@ from service.core.errors import ServiceError
 from service.core.events import Finished, Timing, encode
 from service.core.run import START, Run, Stage
 from service.web.body import caller_of, json_body, optional_json_body
-from service.web.keys import CHAT, RUN_ID
+from service.web.keys import CHAT, QUOTA, RUN_ID
 from service.web.runs import LAST_EVENT_ID, resume
 from service.web.sse import follow
 
@@ -68,7 +68,7 @@ async def start_run(request: web.Request) -> web.StreamResponse:
     run = request.app[CHAT].start(await json_body(request), caller_of(request, detached=True))
     with run.reading():  # until the 202: then the time of grace begins
         await run.reached(Stage.PREPARED)
-    request[RUN_ID] = run.run_id
+    _name(request, run)
     return web.Response(
         status=web.HTTPAccepted.status_code,
         headers={hdrs.LOCATION: f"/api/runs/{run.run_id}"},
@@ -87,9 +87,11 @@ async def _streamed(request: web.Request, run: Run) -> web.StreamResponse:
 
 
 def _name(request: web.Request, run: Run) -> None:
-    """Let the response name the run, unless it was refused before it had a log."""
+    """Let the response name the run and what it left, unless it was refused before it had a log."""
     if run.stage >= Stage.PREPARED:
         request[RUN_ID] = run.run_id
+        if run.quota:
+            request[QUOTA] = run.quota
 
 
 def _answer(run: Run) -> ChatAnswer:

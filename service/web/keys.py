@@ -8,6 +8,7 @@ from attrs import frozen
 from service.core.catalogue import Catalogue
 from service.core.chat import Chat
 from service.core.conversations import Conversations
+from service.core.quota import Quota
 from service.web.sockets import Sockets
 
 Check = Callable[[], Awaitable[None]]
@@ -36,6 +37,8 @@ class WebSettings:
     keepalive_seconds: float
     send_timeout_seconds: float
     socket: SocketSettings
+    ratelimit_policy: str
+    """Empty where owners have no limits."""
     new_id: Callable[[], str]
 
 
@@ -54,3 +57,5 @@ REQUEST_ID = web.RequestKey("request_id", str)
 OWNER = web.RequestKey("owner", str)
 """Who asks; everything that the request begins is theirs."""
 RUN_ID = web.RequestKey("run_id", str)
+QUOTA = web.RequestKey("quota", Quota)
+"""What the owner has left, as the response tells."""

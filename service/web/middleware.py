@@ -1,5 +1,6 @@
 """What happens around every handler? An id, two log lines, and problems instead of exceptions."""
 
+import asyncio
 import re
 import time
 
@@ -9,8 +10,9 @@ from aiohttp.typedefs import Handler
 
 from service.core.errors import Kind, Problem, ServiceError
 from service.core.ports import ANONYMOUS
-from service.web.keys import OWNER, REQUEST_ID, RUN_ID, SETTINGS
+from service.web.keys import OWNER, QUOTA, REQUEST_ID, RUN_ID, SETTINGS
 from service.web.problems import problem_of_exception, problem_response
+from service.web.ratelimit import limit_headers
 
 X_REQUEST_ID = "X-Request-Id"
 X_RUN_ID = "X-Run-Id"
@@ -59,6 +61,8 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     try:
         return await handler(request)
     except ServiceError as error:
+        if error.problem.quota:
+            request[QUOTA] = error.problem.quota
         return problem_response(error.problem, request[REQUEST_ID])
     except web.HTTPException as error:
         if error.status < web.HTTPBadRequest.status_code:
@@ -79,5 +83,9 @@ async def add_headers(request: web.Request, response: web.StreamResponse) -> Non
         response.headers[X_REQUEST_ID] = request_id
     if run_id := request.get(RUN_ID):
         response.headers[X_RUN_ID] = run_id
+    if quota := request.get(QUOTA):
+        policy = request.app[SETTINGS].ratelimit_policy
+        now = asyncio.get_running_loop().time()
+        response.headers.update(limit_headers(quota, policy, now))
     if request.app[SETTINGS].simulated:
         response.headers[X_SIMULATED] = "true"

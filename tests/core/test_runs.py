@@ -258,16 +258,16 @@ class TestRoom:
     async def test_there_is_room_until_the_limit(self) -> None:
         runs = make_runs(active=2)
         first = add(runs, "1")
-        runs.check_room()
+        runs.check_room("")
         add(runs, "2")
 
         with pytest.raises(ServiceError) as raised:
-            runs.check_room()
+            runs.check_room("")
         assert raised.value.problem.kind is Kind.OVERLOADED
         assert raised.value.problem.retry_after == 1
 
         end(runs, first)
-        runs.check_room()
+        runs.check_room("")
 
 
 @define
