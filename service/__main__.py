@@ -29,8 +29,9 @@ from service.core.plan import Stamps
 from service.core.quota import RateLimits
 from service.core.runs import RunLimits, Runs
 from service.groq.client import Client, make_client
+from service.groq.limits import UpstreamLimits
 from service.groq.listing import Listing
-from service.groq.model import GroqModel, UpstreamLimits
+from service.groq.model import GroqModel
 from service.limits.quotas import open_quotas
 from service.migration import AGAIN, WARNING, migrate
 from service.observability.logs import configure_logs
@@ -97,9 +98,10 @@ def compose(
         settings.upstream_idle_timeout,
         settings.upstream_max_retries,
         settings.upstream_max_retry_wait,
+        settings.continue_interrupted,
     )
     generator = Generator(
-        model=GroqModel(client, upstream, simulated=simulated),
+        model=GroqModel(client, upstream, observer, simulated=simulated),
         store=store,
         runs=runs,
         quotas=open_quotas(rate_limits),

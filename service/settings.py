@@ -256,6 +256,11 @@ class Settings:
     upstream_max_retry_wait: float = _setting(
         _seconds(zero=True), 5.0, "longest retry-after of Groq's, in seconds, that is waited for"
     )
+    continue_interrupted: bool = _setting(
+        _boolean,
+        False,
+        "let an answer that Groq cuts off go on, at most once, where its model can",
+    )
     max_run_duration: float = _setting(_seconds(), 600.0, "seconds that a run may live")
     unsupported_parameters: UnsupportedParameters = _setting(
         _one_of(UnsupportedParameters, list(UnsupportedParameters)),

@@ -12,13 +12,42 @@ from service.core.errors import Problem, ServiceError
 from service.core.events import Delta, Ending
 from service.core.ports import Prompt, Role, Turn
 from service.groq.client import make_client
-from service.groq.model import GroqModel, UpstreamLimits
+from service.groq.limits import UpstreamLimits
+from service.groq.model import GroqModel
 from support import KEY, MODEL, catalogue
 
-LIMITS = UpstreamLimits(first_token_seconds=8, idle_seconds=8, retries=0, longest_wait_seconds=5)
+LIMITS = UpstreamLimits(
+    first_token_seconds=8,
+    idle_seconds=8,
+    retries=0,
+    longest_wait_seconds=5,
+    continue_interrupted=False,
+)
 """Of a patient reader that asks once."""
 
 CATALOGUE = catalogue()
+
+
+@define
+class Watcher:
+    """Keeps what it is told of Groq."""
+
+    quotas: list[tuple[str, str, int, int]] = Factory(list)
+    breakers: list[tuple[str, str]] = Factory(list)
+    continued: list[str] = Factory(list)
+
+    def upstream_quota(self, model: str, unit: str, limit: int, remaining: int) -> None:
+        self.quotas.append((model, unit, limit, remaining))
+
+    def upstream_breaker(self, model: str, state: str) -> None:
+        self.breakers.append((model, state))
+
+    def answer_continued(self, model: str) -> None:
+        self.continued.append(model)
+
+
+QUIET = Watcher()
+"""Whose notes nobody reads."""
 
 
 def prompt(text: str = "Hello", model: str = MODEL, **values: HyperparameterValue) -> Prompt:
@@ -84,7 +113,7 @@ async def model_at(url: str, limits: UpstreamLimits = LIMITS) -> AsyncIterator[G
     """A model behind that address, with a client of its own."""
     client = make_client(KEY, url, connections=10, connect_timeout_seconds=0.3)
     try:
-        yield GroqModel(client, limits)
+        yield GroqModel(client, limits, QUIET)
     finally:
         await client.close()
 

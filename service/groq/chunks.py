@@ -68,6 +68,8 @@ class Chunks:
     def __init__(self) -> None:
         self.done = False
         """Whether `[DONE]` or a failure was seen; what follows does not count."""
+        self.tokens = 0
+        """Deltas with text so far: Groq sends one for each token."""
         self._pieces: list[bytes] = []
         self._size = 0
         self._held_back = b""
@@ -105,6 +107,11 @@ class Chunks:
             if self._size > LONGEST_EVENT:
                 self._fail("Groq sent an event that is too long")
         return self._taken()
+
+    @property
+    def complete(self) -> bool:
+        """Whether the model had ended the answer, even if not the stream."""
+        return self._finish_reason is not None
 
     def ending(self) -> Ending:
         """How the answer ended, once `done`.
@@ -151,6 +158,7 @@ class Chunks:
             if delta := choice.delta:
                 if delta.content:
                     self._content.append(delta.content)
+                    self.tokens += 1
                 if delta.reasoning:
                     self._reasoning.append(delta.reasoning)
                 if delta.tool_calls or delta.executed_tools:

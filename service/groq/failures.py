@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
+from http import HTTPStatus
 
 import groq
 import msgspec
@@ -30,6 +31,7 @@ _BY_CODE: Mapping[tuple[int, str | None], Kind] = {
 
 class _Error(Struct):
     message: str = ""
+    type: object = None
     code: str | None = None
 
 
@@ -86,6 +88,20 @@ def retry_after(error: groq.APIStatusError) -> float | None:
     except ValueError:
         return None
     return seconds if 0 <= seconds < math.inf else None
+
+
+def held_for(error: groq.APIStatusError) -> float | None:
+    """Seconds for which Groq refuses every request for a model, where it says so.
+
+    A limit of requests for a minute is in no header. One of tokens may let a smaller request pass.
+    """
+    limited = error.status_code == HTTPStatus.TOO_MANY_REQUESTS
+    return retry_after(error) if limited and _said(error).type == "requests" else None
+
+
+def is_outage(error: groq.APIError) -> bool:
+    """Whether Groq does not work; a refusal shows that it does."""
+    return not isinstance(error, groq.APIStatusError) or error.response.is_server_error
 
 
 def scrubbed(message: str) -> str:

@@ -64,6 +64,19 @@ class LogObserver:
         told = log.error if fault else log.info
         told("signing_keys_read", keys=keys, fault=fault)
 
+    def upstream_quota(self, model: str, unit: str, limit: int, remaining: int) -> None:
+        """Groq said what is left of a limit."""
+        log.debug("upstream_quota", model=model, unit=unit, limit=limit, remaining=remaining)
+
+    def upstream_breaker(self, model: str, state: str) -> None:
+        """A model is left alone after failures, tried again, or asked as usual."""
+        told = log.warning if state == "open" else log.info
+        told("upstream_breaker", model=model, state=state)
+
+    def answer_continued(self, model: str) -> None:
+        """An answer that Groq cut off goes on."""
+        log.warning("answer_continued", model=model)
+
 
 def _upstream_detail(run: Run) -> str | None:
     """What Groq said. Other details may repeat what a client sent."""

@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from itertools import islice
 
+import attrs
 import msgspec
 
 from service.simulator.answers import Text
@@ -68,12 +69,25 @@ REASONING = (
 
 
 def answer_to(call: Call, model: SimulatedModel) -> Text:
-    """The answer to a chat request, within its stop sequences and token limits."""
-    text = write(call, random.Random(fingerprint(call)))
+    """The answer to a chat request, within its stop sequences and token limits.
+
+    A last message of the assistant's is continued, and not repeated.
+    """
+    asked, begun = opened(call)
+    text = write(asked, random.Random(fingerprint(asked)))
     reasoning = reason(call) if reasons(call, model) else ""
     if call.reasoning_format == "raw" and reasoning:
         reasoning, text = "", f"<think>\n{reasoning}\n</think>\n\n{text}"
-    return limited(cut_at_stops(text, call.stops), reasoning, token_limit(call, model))
+    rest = cut_at_stops(text, call.stops).removeprefix(begun)
+    return limited(rest, reasoning, token_limit(call, model))
+
+
+def opened(call: Call) -> tuple[Call, str]:
+    """A call without the beginning of its answer, and that beginning; empty where it has none."""
+    *asked, last = call.messages
+    if last.role != "assistant" or not asked:
+        return call, ""
+    return attrs.evolve(call, messages=asked), last.text
 
 
 def reasons(call: Call, model: SimulatedModel) -> bool:

@@ -6,7 +6,7 @@ from pathlib import Path
 import groq
 import pytest
 
-from asking import CATALOGUE, LIMITS, Clock, without_complaints
+from asking import CATALOGUE, LIMITS, QUIET, Clock, without_complaints
 from service.groq.client import make_client
 from service.groq.model import GroqModel
 from service.simulator import Script, make_simulator, run_simulator
@@ -47,7 +47,7 @@ async def client(groq_url: str) -> AsyncIterator[groq.AsyncGroq]:
 
 @pytest.fixture
 def model(client: groq.AsyncGroq) -> GroqModel:
-    return GroqModel(client, LIMITS)
+    return GroqModel(client, LIMITS, QUIET)
 
 
 @pytest.fixture

@@ -10,12 +10,13 @@ import httpx
 import pytest
 from attrs import evolve
 
-from asking import LIMITS, Clock, Outcome, Wire, ask, model_at, prompt, tasks, wired
+from asking import LIMITS, QUIET, Clock, Outcome, Wire, ask, model_at, prompt, tasks, wired
 from service.core.errors import Kind, Problem
 from service.core.events import Delta
 from service.groq.client import make_client
 from service.groq.failures import LONGEST_MESSAGE, retry_delay, scrubbed
-from service.groq.model import GroqModel, UpstreamLimits
+from service.groq.limits import UpstreamLimits
+from service.groq.model import GroqModel
 from service.simulator import (
     DONE,
     Answer,
@@ -103,7 +104,7 @@ async def test_what_cannot_pass_by_itself_is_refused_and_not_asked_again(
 ) -> None:
     script.always(Refusal(status, error_data(LEAKY, code), AT_ONCE))
 
-    await refused(GroqModel(client, evolve(LIMITS, retries=2)), kind)
+    await refused(GroqModel(client, evolve(LIMITS, retries=2), QUIET), kind)
 
     assert len(script.requests) == 1
 
@@ -127,7 +128,7 @@ async def test_what_may_pass_is_asked_again_as_often_as_was_set(
 ) -> None:
     script.always(Refusal(status, error_data(LEAKY), AT_ONCE))
 
-    await refused(GroqModel(client, evolve(LIMITS, retries=retries)), kind)
+    await refused(GroqModel(client, evolve(LIMITS, retries=retries), QUIET), kind)
 
     assert len(script.requests) == 1 + retries
 
@@ -145,7 +146,7 @@ async def test_what_has_passed_is_not_seen(
 ) -> None:
     script.next(failure, failure, Text("Hello"))
 
-    outcome = await ask(GroqModel(client, evolve(LIMITS, retries=2)))
+    outcome = await ask(GroqModel(client, evolve(LIMITS, retries=2), QUIET))
 
     assert outcome.content == "Hello"
     assert outcome.ending
@@ -200,7 +201,7 @@ async def test_a_model_that_groq_has_retired_is_told_with_its_replacement(
 async def test_a_key_that_groq_refuses_is_no_secret_either(groq_url: str) -> None:
     client = make_client("gsk_other", groq_url, connections=1, connect_timeout_seconds=1)
     try:
-        problem = await refused(GroqModel(client, LIMITS), Kind.UPSTREAM_AUTH)
+        problem = await refused(GroqModel(client, LIMITS, QUIET), Kind.UPSTREAM_AUTH)
     finally:
         await client.close()
 
@@ -296,7 +297,7 @@ async def test_an_error_that_does_not_end_is_silence(
 ) -> None:
     script.next(Raw([b'{"error":', Silence()], status=status))
 
-    await refused(GroqModel(client, QUICK), Kind.UPSTREAM_TIMEOUT)
+    await refused(GroqModel(client, QUICK, QUIET), Kind.UPSTREAM_TIMEOUT)
 
     await script.disconnected(0)
 
@@ -348,7 +349,7 @@ async def test_a_rate_limit_without_a_time_says_one(model: GroqModel, script: Sc
 async def test_a_short_retry_after_is_waited_for(client: groq.AsyncGroq, script: Script) -> None:
     script.next(Refusal(429, error_data("m"), {"retry-after": "0.2"}), Text("Hello"))
 
-    outcome = await ask(GroqModel(client, evolve(LIMITS, retries=1)))
+    outcome = await ask(GroqModel(client, evolve(LIMITS, retries=1), QUIET))
 
     assert outcome.content == "Hello"
     assert 0.2 <= outcome.seconds < 0.2 + SLACK
@@ -360,7 +361,7 @@ async def test_a_retry_after_beyond_the_limit_is_passed_on_at_once(
 ) -> None:
     script.always(Refusal(status, error_data("m"), {"retry-after": "5.1"}))
 
-    outcome = await ask(GroqModel(client, evolve(LIMITS, retries=5)))
+    outcome = await ask(GroqModel(client, evolve(LIMITS, retries=5), QUIET))
 
     assert outcome.problem
     assert outcome.problem.retry_after == (5.1 if status < 499 else None)
@@ -372,7 +373,7 @@ async def test_no_wait_goes_beyond_the_deadline(client: groq.AsyncGroq, script: 
     script.always(Refusal(429, error_data("m"), {"retry-after": "2"}))
     limits = evolve(LIMITS, retries=5, first_token_seconds=1.5)
 
-    outcome = await ask(GroqModel(client, limits))
+    outcome = await ask(GroqModel(client, limits, QUIET))
 
     assert outcome.problem
     assert outcome.problem.kind is Kind.UPSTREAM_RATE_LIMITED
@@ -384,7 +385,7 @@ async def test_without_a_retry_after_there_is_a_pause(
 ) -> None:
     script.next(Refusal(500, b""), Text("Hello"))
 
-    outcome = await ask(GroqModel(client, evolve(LIMITS, retries=1)))
+    outcome = await ask(GroqModel(client, evolve(LIMITS, retries=1), QUIET))
 
     assert outcome.content == "Hello"
     assert 0.25 <= outcome.seconds < 0.5 + SLACK
@@ -406,7 +407,9 @@ async def test_all_attempts_together_keep_to_the_deadline(
     script.next(Refusal(500, b"", {"retry-after": "0.1"}))
     script.always(NoResponse())
 
-    outcome = await ask(GroqModel(client, evolve(LIMITS, retries=9, first_token_seconds=0.4)))
+    outcome = await ask(
+        GroqModel(client, evolve(LIMITS, retries=9, first_token_seconds=0.4), QUIET)
+    )
 
     assert outcome.problem
     assert outcome.problem.kind is Kind.UPSTREAM_TIMEOUT
@@ -430,7 +433,7 @@ async def test_what_is_no_answer_is_asked_again_after_a_pause(
 ) -> None:
     script.next(failure, Text("Hello"))
 
-    outcome = await ask(GroqModel(client, evolve(LIMITS, retries=1)))
+    outcome = await ask(GroqModel(client, evolve(LIMITS, retries=1), QUIET))
 
     assert outcome.content == "Hello"
     assert 0.25 <= outcome.seconds < 0.5 + SLACK
@@ -474,7 +477,7 @@ async def test_nobody_is_sent_elsewhere(
         location = {"Location": f"{elsewhere.url}/openai/v1/chat/completions"}
         script.always(Refusal(status, b"", location))
 
-        await refused(GroqModel(client, LIMITS), Kind.UPSTREAM_ERROR)
+        await refused(GroqModel(client, LIMITS, QUIET), Kind.UPSTREAM_ERROR)
 
     assert elsewhere.connections == 0
     assert len(script.requests) == 1
@@ -483,7 +486,7 @@ async def test_nobody_is_sent_elsewhere(
 async def test_no_headers_are_silence(client: groq.AsyncGroq, script: Script) -> None:
     script.next(NoResponse())
 
-    outcome = await ask(GroqModel(client, evolve(QUICK, retries=2)))
+    outcome = await ask(GroqModel(client, evolve(QUICK, retries=2), QUIET))
 
     assert not outcome.accepted
     assert outcome.problem
@@ -667,7 +670,7 @@ async def test_silence_ends_an_answer(
 ) -> None:
     script.next(Raw(pieces))
 
-    outcome = await ask(GroqModel(client, limits))
+    outcome = await ask(GroqModel(client, limits, QUIET))
 
     assert_broken(outcome, Kind.UPSTREAM_TIMEOUT, content)
     assert 0.2 <= outcome.seconds < 0.2 + SLACK
@@ -691,7 +694,7 @@ async def test_a_comment_is_a_sign_of_life(client: groq.AsyncGroq, script: Scrip
     waiting: list[Piece] = [b": waiting\n", Pause(0.1)]
     script.next(Raw([*waiting * 8, b"\n" + BEGUN, DONE]))
 
-    outcome = await ask(GroqModel(client, evolve(QUICK, idle_seconds=0.6)))
+    outcome = await ask(GroqModel(client, evolve(QUICK, idle_seconds=0.6), QUIET))
 
     assert outcome.content == "Begun"
     assert outcome.seconds > 0.6

@@ -10,13 +10,14 @@ from attrs import evolve
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from asking import LIMITS, Clock, Outcome, Wire, ask, model_at, prompt, tasks, tools, wired
+from asking import LIMITS, QUIET, Clock, Outcome, Wire, ask, model_at, prompt, tasks, tools, wired
 from service.core.conversation import FinishReason, HyperparameterValue, Usage
 from service.core.errors import Kind, ServiceError
 from service.core.events import Delta, Ending
 from service.core.ports import Role, Turn
 from service.groq.client import SPARE_CONNECTIONS, make_client
-from service.groq.model import DRAIN_SECONDS, GroqModel
+from service.groq.model import GroqModel
+from service.groq.reading import DRAIN_SECONDS
 from service.simulator import (
     DONE,
     Answer,
@@ -306,7 +307,7 @@ async def test_beyond_the_connections_one_waits_for_its_turn(groq_url: str, scri
     gate = asyncio.Event()
     script.always(Raw([BEGUN, Gate(gate), DONE]))
     client = make_client(KEY, groq_url, connections=1, connect_timeout_seconds=0.1)
-    model = GroqModel(client, LIMITS)
+    model = GroqModel(client, LIMITS, QUIET)
 
     async with asyncio.TaskGroup() as group:
         asked = [group.create_task(ask(model)) for _ in range(SPARE_CONNECTIONS + 3)]
@@ -322,7 +323,7 @@ async def test_waiting_for_a_turn_is_part_of_the_time_to_the_first_token(
 ) -> None:
     script.always(NoResponse())
     client = make_client(KEY, groq_url, connections=1, connect_timeout_seconds=0.1)
-    model = GroqModel(client, evolve(LIMITS, first_token_seconds=0.2))
+    model = GroqModel(client, evolve(LIMITS, first_token_seconds=0.2), QUIET)
 
     outcomes = await asyncio.gather(*[ask(model) for _ in range(SPARE_CONNECTIONS + 3)])
     await client.close()
@@ -349,12 +350,12 @@ async def test_waiting_for_a_turn_is_part_of_the_time_to_the_first_token(
     ids=repr,
 )
 async def test_whenever_it_is_cancelled_the_connection_is_left_and_nothing_stays(
-    model: GroqModel, script: Script, answer: Answer
+    client: groq.AsyncGroq, script: Script, answer: Answer
 ) -> None:
     """At every single step of the way, as far as a quick answer comes."""
     script.always(answer)
     for steps in range(0, 60, 3):
-        task = asyncio.create_task(ask(model))
+        task = asyncio.create_task(ask(GroqModel(client, LIMITS, QUIET)))
         for _ in range(steps):
             await asyncio.sleep(0)
         task.cancel()
@@ -365,7 +366,7 @@ async def test_whenever_it_is_cancelled_the_connection_is_left_and_nothing_stays
         await script.disconnected(index)
     assert await tasks() == []
     script.always(Text("Hello"))
-    assert (await ask(model)).content == "Hello"
+    assert (await ask(GroqModel(client, LIMITS, QUIET))).content == "Hello"
 
 
 async def cancelled(task: "asyncio.Task[Outcome]") -> bool:
@@ -430,7 +431,7 @@ async def test_who_waits_to_ask_again_can_be_cancelled(
     client: groq.AsyncGroq, script: Script
 ) -> None:
     script.next(Refusal(429, b"", {"retry-after": "4"}))
-    task = asyncio.create_task(ask(GroqModel(client, evolve(LIMITS, retries=1))))
+    task = asyncio.create_task(ask(GroqModel(client, evolve(LIMITS, retries=1), QUIET)))
     await script.finished(0)
 
     assert await cancelled(task)
@@ -593,7 +594,7 @@ async def test_a_client_that_was_closed_refuses_in_our_words(client: groq.AsyncG
     await client.close()
 
     with pytest.raises(ServiceError, match="no connection to Groq"):
-        async with GroqModel(client, LIMITS).answer(prompt()):
+        async with GroqModel(client, LIMITS, QUIET).answer(prompt()):
             pass
 
 

@@ -89,3 +89,22 @@ def test_raw_reasoning_is_in_the_content() -> None:
     assert answer.reasoning == ""
     assert answer.content.startswith("<think>\nI am the built-in simulator")
     assert f"\n</think>\n\n{NOTICE}" in answer.content
+
+
+@pytest.mark.parametrize("share", [0, 0.1, 0.5, 0.9, 1])
+def test_a_last_message_of_the_assistants_is_continued_and_not_repeated(share: float) -> None:
+    whole = answer_to(ask("Hi", seed=1), PLAIN).content
+    begun = whole[: int(len(whole) * share)]
+    messages = [Message(role="user", content="Hi"), Message(role="assistant", content=begun)]
+
+    rest = answer_to(Call(messages=messages, model="plain", seed=1), PLAIN).content
+
+    assert begun + rest == whole
+
+
+def test_what_it_would_not_have_said_is_not_continued() -> None:
+    messages = [Message(role="user", content="Hi"), Message(role="assistant", content="Indeed")]
+
+    answer = answer_to(Call(messages=messages, model="plain"), PLAIN)
+
+    assert answer.content == answer_to(ask("Hi"), PLAIN).content
