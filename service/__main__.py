@@ -28,6 +28,7 @@ from service.core.generation import GenerationLimits, Generator
 from service.core.plan import Stamps
 from service.core.quota import RateLimits
 from service.core.runs import RunLimits, Runs
+from service.descriptors import connections_in, raise_limit
 from service.groq.client import Client, make_client
 from service.groq.limits import UpstreamLimits
 from service.groq.listing import Listing
@@ -40,6 +41,7 @@ from service.settings import LogFormat, Settings, SettingsError, given_value, lo
 from service.simulator import SimulatedModel, make_simulator, run_simulator
 from service.store.open import open_store
 from service.store.pair import open_pair
+from service.web.edge import Edge, EdgeLimits
 from service.web.keys import SOCKETS, SocketSettings, WebSettings
 from service.web.ratelimit import policy_of
 from service.web.sockets import Sockets
@@ -143,6 +145,7 @@ def _web_settings(
         store_kind=store_kind,
         simulated=simulated,
         cors_origins=settings.cors_origins,
+        allowed_hosts=settings.allowed_hosts,
         max_body_bytes=settings.max_body_bytes,
         keepalive_seconds=settings.keepalive_interval,
         send_timeout_seconds=settings.send_timeout,
@@ -174,14 +177,7 @@ async def serve(settings: Settings, catalogue: Catalogue, *, simulate: bool) -> 
         )
         stack.push_async_callback(client.close)
         service = compose(settings, catalogue, client, simulated=simulate)
-        runner = web.AppRunner(
-            service.app,
-            access_log=None,
-            handler_cancellation=True,
-            shutdown_timeout=LAST_RESPONSES_SECONDS,
-            keepalive_timeout=KEEPALIVE_SECONDS,
-            auto_decompress=False,  # a compressed body is refused, so none is unpacked
-        )
+        runner = make_runner(service.app, settings, open_files=raise_limit())
         stack.push_async_callback(runner.cleanup)
         await runner.setup()
         for listener in _listeners(settings):
@@ -189,6 +185,20 @@ async def serve(settings: Settings, catalogue: Catalogue, *, simulate: bool) -> 
         gc.freeze()  # what is there now stays: no collection looks at it again
         gc.set_threshold(GC_THRESHOLD)
         await _until_stopped(runner, service, settings)
+
+
+def make_runner(app: web.Application, settings: Settings, *, open_files: int) -> web.AppRunner:
+    """What serves the application, within the limits of settings and of the process."""
+    room = connections_in(open_files, outgoing=settings.max_active_runs)
+    if settings.max_connections and settings.max_connections > room:
+        log.warning("fewer_connections", most=room, open_files=open_files)
+    limits = EdgeLimits(
+        connections=min(settings.max_connections or room, room),
+        header_seconds=settings.header_timeout,
+        keepalive_seconds=KEEPALIVE_SECONDS,
+        shutdown_seconds=LAST_RESPONSES_SECONDS,
+    )
+    return Edge(app, limits)
 
 
 def _listeners(settings: Settings) -> list[socket.socket]:

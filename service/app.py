@@ -9,6 +9,7 @@ from service.core.catalogue import Catalogue
 from service.core.chat import Chat
 from service.core.conversations import Conversations
 from service.web import keys
+from service.web.admission import admitted
 from service.web.asyncapi import describe_socket
 from service.web.cors import setup_cors
 from service.web.middleware import add_headers, logged, problems
@@ -31,7 +32,9 @@ def make_app(
     lifespans: Sequence[Lifespan],
 ) -> web.Application:
     """The application. Lifespans are opened in their order, and closed in the opposite one."""
-    app = web.Application(middlewares=[logged, problems], client_max_size=settings.max_body_bytes)
+    app = web.Application(
+        middlewares=[logged, problems, admitted], client_max_size=settings.max_body_bytes
+    )
     app[keys.CHAT] = chat
     app[keys.CONVERSATIONS] = conversations
     app[keys.CATALOGUE] = catalogue

@@ -136,6 +136,13 @@ def _origins(given: str) -> tuple[str, ...]:
     return origins
 
 
+def _host_names(given: str) -> tuple[str, ...]:
+    names = tuple(part.strip().lower() for part in given.split(",") if part.strip())
+    if not all(re.fullmatch(r"[a-z0-9._-]+|\*", name) for name in names):
+        raise ValueError("must be names like chat.example.com, without port, or *")
+    return names
+
+
 def _setting(convert: Callable[[str], T], default: T, help_text: str, *, secret: bool = False) -> T:
     metadata = {"convert": convert, "help": help_text, "secret": secret}
     made: T = field(default=default, metadata=metadata, repr=_hidden if secret else True)
@@ -191,6 +198,12 @@ class Settings:
         ("http://localhost:3000", "http://localhost:5173"),
         "origins of browsers that may read the answers, comma-separated",
     )
+    allowed_hosts: tuple[str, ...] = _setting(
+        _host_names,
+        (),
+        "names that the service goes by besides localhost, comma-separated, or *; without it all"
+        " that a proxy passes on",
+    )
     conversation_store: str = _setting(
         _text,
         "sqlite:///data/conversations.db",
@@ -231,6 +244,12 @@ class Settings:
     )
     max_active_runs: int = _setting(_integer(1), 1000, "runs at once")
     max_body_bytes: int = _setting(_integer(1024), 1_048_576, "bytes of a request's body")
+    max_connections: int | None = _setting(
+        _integer(1), None, "connections at once; without it as many as the system lets us open"
+    )
+    header_timeout: float = _setting(
+        _seconds(), 10.0, "seconds for the first request's line and headers to arrive"
+    )
     max_sockets: int = _setting(_integer(1), 20_000, "WebSockets at once")
     max_sockets_per_address: int = _setting(
         _integer(1), 10_000, "WebSockets at once from one address; a proxy counts as one"

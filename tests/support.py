@@ -9,10 +9,10 @@ import attrs
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
 from aiohttp.typedefs import Middleware
-from aiohttp.web import Application, Request
+from aiohttp.web import Application, BaseRunner, Request
 from attrs import frozen
 
-from service.__main__ import Service, compose
+from service.__main__ import Service, compose, make_runner
 from service.core.catalogue import Catalogue
 from service.groq.client import make_client
 from service.settings import Settings, load_settings
@@ -20,6 +20,7 @@ from service.simulator import Script, SimulatedModel, make_simulator, run_simula
 
 CONFIG = Path(__file__).parent.parent / "config"
 MODEL = "openai/gpt-oss-20b"
+OPEN_FILES = 10_000
 KEY = "gsk_test_0123456789"
 
 Client = TestClient[Request, Application]
@@ -90,10 +91,21 @@ async def running(
         try:
             service = compose(settings, models, groq, simulated=False)
             service.app.middlewares.extend(middlewares)
-            async with TestClient(TestServer(service.app)) as client:
+            async with TestClient(_Server(service.app, settings)) as client:
                 yield Running(client, service, script, settings, groq_url or url)
         finally:
             await groq.close()
+
+
+class _Server(TestServer):
+    """Serves as the service does, at a port of its own."""
+
+    def __init__(self, app: Application, settings: Settings) -> None:
+        super().__init__(app)
+        self._settings = settings
+
+    async def _make_runner(self, **_: object) -> BaseRunner:
+        return make_runner(self.app, self._settings, open_files=OPEN_FILES)
 
 
 @frozen

@@ -187,6 +187,10 @@ def test_compose_needs_no_authentication_for_this_machine_alone(
     assert f"ALLOW_ANONYMOUS: '{allowed}'" in config.replace('"', "'")
 
 
+def test_compose_takes_no_name_that_a_page_could_lead_there() -> None:
+    assert "- ALLOWED_HOSTS=${ALLOWED_HOSTS:-localhost}\n" in COMPOSE
+
+
 def test_compose_waits_longer_than_a_drain_takes() -> None:
     [grace] = re.findall(r"stop_grace_period: (\d+)s", COMPOSE)
     [drain] = re.findall(r"^#DRAIN_TIMEOUT=(\d+)$", ENV_EXAMPLE, re.MULTILINE)

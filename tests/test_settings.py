@@ -59,6 +59,9 @@ class TestWhatIsGiven:
         [
             ("GROQ_API_KEY", " key\n", "key"),
             ("GROQ_BASE_URL", "HTTPS://proxy.example:8443/x", "HTTPS://proxy.example:8443/x"),
+            ("ALLOWED_HOSTS", "Chat.Example.com, b,", ("chat.example.com", "b")),
+            ("ALLOWED_HOSTS", "*", ("*",)),
+            ("MAX_CONNECTIONS", "1", 1),
             ("PORT", "0", 0),
             ("PORT", "65535", 65535),
             ("API_KEYS", f"ci:{HASH}", (KeyEntry("ci", bytes.fromhex(HASH)),)),
@@ -130,6 +133,7 @@ class TestFaults:
         [
             ("PORT", "65536"),
             ("MAX_ACTIVE_RUNS", "0"),
+            ("MAX_CONNECTIONS", "0"),
             ("MAX_BODY_BYTES", "1023"),
             ("UPSTREAM_MAX_RETRIES", "11"),
         ],
@@ -193,6 +197,14 @@ class TestFaults:
         assert faults_of(RATE_LIMIT_CONCURRENT_RUNS=odd) == [
             f"RATE_LIMIT_CONCURRENT_RUNS must be a whole number of 1 or more, got {odd!r}"
         ]
+
+    @pytest.mark.parametrize(
+        "odd", ["http://a", "a:80", "a/b", "a b", "[::1]", "*.a", "chat.example.com,a:1"]
+    )
+    def test_what_is_no_name_of_a_host_is_refused(self, odd: str) -> None:
+        (fault,) = faults_of(ALLOWED_HOSTS=odd)
+
+        assert fault.startswith("ALLOWED_HOSTS must be names like chat.example.com, without port")
 
     def test_what_is_long_is_told_shortly(self) -> None:
         (fault,) = faults_of(PORT="x" * 10_000)

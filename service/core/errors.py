@@ -12,6 +12,7 @@ class Kind(Enum):
     """The problems of the wire contract: slug, HTTP status, title."""
 
     MALFORMED_JSON = ("malformed-json", 400, "The body is not a JSON object")
+    BAD_REQUEST = ("bad-request", 400, "Not a well-formed request")
     UNAUTHORIZED = ("unauthorized", 401, "No or bad credentials")
     FORBIDDEN = ("forbidden", 403, "Not allowed")
     NOT_FOUND = ("not-found", 404, "Not found")
@@ -24,11 +25,13 @@ class Kind(Enum):
     IDEMPOTENCY_CONFLICT = ("idempotency-conflict", 409, "Idempotency key used with another body")
     PAYLOAD_TOO_LARGE = ("payload-too-large", 413, "The body is too large")
     UNSUPPORTED_MEDIA_TYPE = ("unsupported-media-type", 415, "Unsupported media type")
+    EXPECTATION_FAILED = ("expectation-failed", 417, "Expectation failed")
     VALIDATION_ERROR = ("validation-error", 422, "The request is not valid")
     UNKNOWN_MODEL = ("unknown-model", 422, "Unknown model")
     MODEL_UNAVAILABLE = ("model-unavailable", 422, "Model not available")
     CONTEXT_TOO_LONG = ("context-too-long", 422, "The prompt does not fit the context window")
     RATE_LIMITED = ("rate-limited", 429, "Too many requests")
+    HEADERS_TOO_LARGE = ("headers-too-large", 431, "The headers are too large")
     UPSTREAM_RATE_LIMITED = ("upstream-rate-limited", 429, "Groq's rate limit is reached")
     UPSTREAM_TOO_LARGE = ("upstream-too-large", 413, "Too large for Groq's tokens per minute")
     UPSTREAM_AUTH = ("upstream-auth", 502, "Groq refused this server's key")

@@ -33,6 +33,8 @@ class WebSettings:
     store_kind: str
     simulated: bool
     cors_origins: tuple[str, ...]
+    allowed_hosts: tuple[str, ...]
+    """Names of the service; none: any that a proxy passes on."""
     max_body_bytes: int
     keepalive_seconds: float
     send_timeout_seconds: float

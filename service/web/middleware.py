@@ -10,6 +10,7 @@ from aiohttp.typedefs import Handler
 
 from service.core.errors import Kind, Problem, ServiceError
 from service.core.ports import ANONYMOUS
+from service.web.headers import complete
 from service.web.keys import OWNER, QUOTA, REQUEST_ID, RUN_ID, SETTINGS
 from service.web.problems import problem_of_exception, problem_response
 from service.web.ratelimit import limit_headers
@@ -79,6 +80,7 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
 
 async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
     """Headers that every response has (a signal handler: streams are covered too)."""
+    complete(response.headers)
     if request_id := request.get(REQUEST_ID):
         response.headers[X_REQUEST_ID] = request_id
     if run_id := request.get(RUN_ID):

@@ -60,7 +60,14 @@ _BEARER = {
     "scheme": "bearer",
     "bearerFormat": "an API key, or a JWT",
 }
-_NOT_LET_IN = (Kind.UNAUTHORIZED, Kind.FORBIDDEN)
+_ANYWHERE = (
+    Kind.BAD_REQUEST,
+    Kind.FORBIDDEN,
+    Kind.EXPECTATION_FAILED,
+    Kind.HEADERS_TOO_LARGE,
+    Kind.INTERNAL_ERROR,
+)
+"""Problems of any request, whatever it asks for."""
 
 
 async def openapi(request: web.Request) -> web.StreamResponse:
@@ -197,9 +204,9 @@ def _without_content(described: JsonObject) -> JsonObject:
 
 
 def _responses(known: Operation, *, authentication: bool) -> JsonObject:
-    kinds = [*known.problems, Kind.INTERNAL_ERROR]
+    kinds = [*known.problems, *_ANYWHERE]
     if authentication and not known.public:
-        kinds += _NOT_LET_IN
+        kinds.append(Kind.UNAUTHORIZED)
     by_status: dict[int, list[Kind]] = defaultdict(list)
     for kind in Kind:
         if kind in kinds:

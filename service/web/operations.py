@@ -57,6 +57,7 @@ _START = (
     Kind.UNKNOWN_MODEL,
     Kind.MODEL_UNAVAILABLE,
     Kind.CONTEXT_TOO_LONG,
+    Kind.RATE_LIMITED,
     Kind.OVERLOADED,
     Kind.DRAINING,
     Kind.INTERRUPTED,
@@ -161,7 +162,6 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         [Answer(HTTPStatus.SWITCHING_PROTOCOLS, "The WebSocket is open.")],
         parameters.HANDSHAKE,
         problems=(
-            Kind.FORBIDDEN,
             Kind.VALIDATION_ERROR,
             Kind.RATE_LIMITED,
             Kind.OVERLOADED,

@@ -17,6 +17,7 @@ _KINDS = {
     405: Kind.METHOD_NOT_ALLOWED,
     413: Kind.PAYLOAD_TOO_LARGE,
     415: Kind.UNSUPPORTED_MEDIA_TYPE,
+    417: Kind.EXPECTATION_FAILED,
 }
 
 
@@ -41,6 +42,8 @@ def problem_of_exception(error: web.HTTPException, request: web.Request) -> Prob
             detail = f"{request.method[:20]} is not allowed here; allowed: {', '.join(allowed)}"
         case web.HTTPRequestEntityTooLarge():
             detail = f"the body may have {request.client_max_size} bytes"
+        case web.HTTPExpectationFailed():
+            detail = "Expect may only be 100-continue"
         case web.HTTPForbidden():
             detail = "this origin, method or header is not allowed to browsers"
         case _:

@@ -6,7 +6,7 @@ from contextlib import ExitStack, suppress
 from functools import partial
 
 import structlog
-from aiohttp import WSMsgType, hdrs, web
+from aiohttp import WSMsgType, web
 
 from service.core.chat import Caller
 from service.core.errors import Fault, Kind, Problem, ServiceError, invalid
@@ -14,6 +14,7 @@ from service.core.events import encode, problem_body
 from service.core.generation import DEFECT
 from service.core.request import parse_as
 from service.core.run import START, Run, Stop
+from service.web.admission import check_origin
 from service.web.body import check_key, decoded
 from service.web.keys import CHAT, OWNER, REQUEST_ID, SETTINGS, SOCKETS
 from service.web.messages import (
@@ -49,7 +50,7 @@ log = structlog.get_logger()
 
 async def chat_socket(request: web.Request) -> web.StreamResponse:
     """`GET /api/chat/ws`."""
-    _check_origin(request)
+    check_origin(request)
     socket: Socket = web.WebSocketResponse(
         timeout=CLOSE_SECONDS,
         autoping=False,
@@ -59,7 +60,7 @@ async def chat_socket(request: web.Request) -> web.StreamResponse:
         writer_limit=AT_ONCE,
         decode_text=False,
     )
-    if not socket.can_prepare(request).ok:
+    if not _is_handshake(socket, request):
         raise invalid([Fault("#/headers/Upgrade", "must be the handshake of a WebSocket")])
     sockets = request.app[SOCKETS]
     with sockets.place(request.remote or ""):
@@ -72,20 +73,11 @@ async def chat_socket(request: web.Request) -> web.StreamResponse:
     return socket
 
 
-def _check_origin(request: web.Request) -> None:
-    """Browsers may only come from the service's own pages, or from where CORS lets them."""
-    origin = request.headers.get(hdrs.ORIGIN)
-    allowed = request.app[SETTINGS].cors_origins
-    if origin is None or origin in allowed or "*" in allowed:
-        return
-    own = _host(request.headers.get(hdrs.HOST, ""))
-    if not own or _host(origin.partition("://")[2]) != own:
-        raise ServiceError(Kind.FORBIDDEN, "this origin is not allowed to open a WebSocket")
-
-
-def _host(name: str) -> str:
-    """Host and port in one spelling; a proxy may have ended TLS, so both default ports are none."""
-    return name.lower().removesuffix(":443").removesuffix(":80")
+def _is_handshake(socket: Socket, request: web.Request) -> bool:
+    try:
+        return socket.can_prepare(request).ok
+    except ValueError:  # aiohttp takes it for granted that headers are ASCII
+        return False
 
 
 class Session:

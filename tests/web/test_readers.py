@@ -172,6 +172,7 @@ async def heard_by(wire: Wire) -> Reading:
     """What a reader gets that begins to read at last."""
     reading = Reading()
     try:
+        await wire.send(b"\r\n")  # a kernel that gave a peer up says so when it is spoken to
         await wire.head()
         await read_all(wire, reading)
     except (ConnectionResetError, asyncio.IncompleteReadError):

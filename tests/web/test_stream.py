@@ -205,12 +205,17 @@ async def test_a_stream_has_these_headers_and_no_others(shared: Running) -> None
     assert sorted(name.lower() for name in headers) == [
         "cache-control",
         "connection",
+        "content-security-policy",
         "content-type",
+        "cross-origin-resource-policy",
         "date",
+        "referrer-policy",
         "server",
         "transfer-encoding",
         "vary",
         "x-accel-buffering",
+        "x-content-type-options",
+        "x-frame-options",
         "x-request-id",
         "x-run-id",
     ]
