@@ -9,7 +9,7 @@ RUN python -m venv --without-pip /venv
 COPY setup.cfg pyproject.toml LICENSE ./
 RUN mkdir service \
     && touch service/__init__.py \
-    && pip --python /venv install --no-cache-dir "/build[mongo]"
+    && pip --python /venv install --no-cache-dir "/build[mongo,otel]"
 
 COPY service/ service/
 RUN pip --python /venv install --no-cache-dir --no-deps --force-reinstall .

@@ -8,161 +8,46 @@ import socket
 import sys
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
 from os import environ
 
 import structlog
-import uuid_utils
 import uvloop
 from aiohttp import web
-from attrs import frozen
 from dotenv import dotenv_values
 
 from service import __version__
-from service.app import make_app
 from service.auth.keys import new_key
+from service.composition import Service, compose
 from service.core.catalogue import Catalogue, CatalogueError, Model
-from service.core.chat import Chat, Policy
-from service.core.conversations import Conversations
-from service.core.generation import GenerationLimits, Generator
-from service.core.plan import Stamps
-from service.core.quota import RateLimits
-from service.core.runs import RunLimits, Runs
 from service.descriptors import connections_in, raise_limit
-from service.groq.client import Client, make_client
-from service.groq.limits import UpstreamLimits
-from service.groq.listing import Listing
-from service.groq.model import GroqModel
-from service.limits.quotas import open_quotas
+from service.groq.client import make_client
 from service.migration import AGAIN, WARNING, migrate
 from service.observability.logs import configure_logs
-from service.observability.observer import LogObserver
+from service.observability.tracing import Tracing, TracingError, open_tracing
 from service.settings import LogFormat, Settings, SettingsError, given_value, load_settings
 from service.simulator import SimulatedModel, make_simulator, run_simulator
 from service.store.open import open_store
 from service.store.pair import open_pair
 from service.web.edge import Edge, EdgeLimits
-from service.web.keys import SOCKETS, SocketSettings, WebSettings
-from service.web.ratelimit import policy_of
-from service.web.sockets import Sockets
+from service.web.keys import SOCKETS
 
 LAST_RESPONSES_SECONDS = 2.0
 """For readers that are slow to take the end of what they read when the server stops."""
 KEEPALIVE_SECONDS = 75.0
 BACKLOG = 1024
-RENEWALS_PER_LEASE = 5
 GC_THRESHOLD = 10_000
 """New objects between two searches for cycles; at Python's 700 they cost 8 % of a request."""
 
 log = structlog.get_logger()
 
 
-@frozen
-class Service:
-    """A composed service, not serving yet."""
-
-    app: web.Application
-    chat: Chat
-
-
-def new_id() -> str:
-    """A UUIDv7."""
-    return str(uuid_utils.uuid7())
-
-
-def now() -> str:
-    """The time in RFC 3339, UTC, with milliseconds."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def compose(
-    settings: Settings, catalogue: Catalogue, client: Client, *, simulated: bool
-) -> Service:
-    """Join settings, store, Groq and the web."""
-    observer = LogObserver()
-    store = open_store(
-        settings.store_url,
-        pool_size=settings.mongodb_pool_size,
-        lease_seconds=settings.claim_lease,
-    )
-    stamps = Stamps(new_id, now)
-    runs = Runs(
-        RunLimits(
-            settings.max_active_runs,
-            settings.run_retention,
-            settings.run_retention_bytes,
-            settings.rate_limit_concurrent_runs,
-        )
-    )
-    rate_limits = RateLimits(settings.rate_limit_requests, settings.rate_limit_tokens)
-    upstream = UpstreamLimits(
-        settings.upstream_first_token_timeout,
-        settings.upstream_idle_timeout,
-        settings.upstream_max_retries,
-        settings.upstream_max_retry_wait,
-        settings.continue_interrupted,
-    )
-    generator = Generator(
-        model=GroqModel(client, upstream, observer, simulated=simulated),
-        store=store,
-        runs=runs,
-        quotas=open_quotas(rate_limits),
-        observer=observer,
-        stamps=stamps,
-        limits=GenerationLimits(settings.max_run_duration, settings.drain_timeout),
-    )
-    chat = Chat(
-        generator=generator,
-        store=store,
-        runs=runs,
-        catalogue=catalogue,
-        observer=observer,
-        stamps=stamps,
-        policy=Policy(
-            unsupported=settings.unsupported_parameters,
-            grace_seconds=settings.disconnect_grace,
-            renewal_seconds=settings.claim_lease / RENEWALS_PER_LEASE,
-        ),
-    )
-    listing = Listing(client, catalogue, observer)
-    app = make_app(
-        chat=chat,
-        conversations=Conversations(store, runs),
-        catalogue=catalogue,
-        checks={"store": store.ping, "groq": listing.check},
-        sockets=Sockets(settings.max_sockets, settings.max_sockets_per_address),
-        settings=_web_settings(settings, store.kind, policy_of(rate_limits), simulated=simulated),
-        lifespans=[listing.following, chat.serving],
-    )
-    return Service(app, chat)
-
-
-def _web_settings(
-    settings: Settings, store_kind: str, ratelimit_policy: str, *, simulated: bool
-) -> WebSettings:
-    return WebSettings(
-        version=__version__,
-        store_kind=store_kind,
-        simulated=simulated,
-        cors_origins=settings.cors_origins,
-        allowed_hosts=settings.allowed_hosts,
-        max_body_bytes=settings.max_body_bytes,
-        keepalive_seconds=settings.keepalive_interval,
-        send_timeout_seconds=settings.send_timeout,
-        socket=SocketSettings(
-            runs=settings.socket_max_runs,
-            messages_per_second=settings.socket_messages_per_second,
-            messages_burst=settings.socket_messages_burst,
-            ping_seconds=settings.socket_ping_interval,
-        ),
-        ratelimit_policy=ratelimit_policy,
-        new_id=new_id,
-    )
-
-
-async def serve(settings: Settings, catalogue: Catalogue, *, simulate: bool) -> None:
+async def serve(
+    settings: Settings, catalogue: Catalogue, tracing: Tracing | None, *, simulate: bool
+) -> None:
     """Serve until a signal says to stop, then let running answers end."""
     async with AsyncExitStack() as stack:
+        if tracing:
+            stack.push_async_callback(tracing.close)
         if simulate:
             simulator = make_simulator([_simulated(model) for model in catalogue.models])
             base_url = await stack.enter_async_context(run_simulator(simulator))
@@ -176,7 +61,7 @@ async def serve(settings: Settings, catalogue: Catalogue, *, simulate: bool) -> 
             connect_timeout_seconds=settings.upstream_connect_timeout,
         )
         stack.push_async_callback(client.close)
-        service = compose(settings, catalogue, client, simulated=simulate)
+        service = compose(settings, catalogue, client, simulated=simulate, tracing=tracing)
         runner = make_runner(service.app, settings, open_files=raise_limit())
         stack.push_async_callback(runner.cleanup)
         await runner.setup()
@@ -352,26 +237,28 @@ def _url(given: str, environment: Mapping[str, str]) -> str:
 
 def main() -> None:
     """Start what the command line asks for."""
-    arguments = _arguments()
+    arguments, environment = _arguments(), _environment()
     if arguments.command == "migrate":
         sys.exit(0 if _migrate(arguments.source, arguments.target) else 1)
     if arguments.command == "keys":
         return print_key(arguments.name)
     try:
-        settings = load_settings(_environment())
+        settings = load_settings(environment)
         catalogue = _read_catalogue(settings)
         open_store(settings.store_url)  # only whether the URL is one
-    except (SettingsError, CatalogueError, ValueError) as exc:
+        tracing = open_tracing(environment, __version__)
+    except (SettingsError, CatalogueError, TracingError, ValueError) as exc:
         sys.exit(str(exc))
     usual = LogFormat.CONSOLE if sys.stdout.isatty() else LogFormat.JSON
     configure_logs(
         "DEBUG" if settings.debug else settings.log_level,
         json=(settings.log_format or usual) is LogFormat.JSON,
+        processors=[tracing.add_to_log] if tracing else [],
     )
     if arguments.command == "simulate":
         serving = serve_simulator(catalogue, arguments.port, arguments.speed)
     elif arguments.simulate or settings.groq_api_key:
-        serving = serve(settings, catalogue, simulate=arguments.simulate)
+        serving = serve(settings, catalogue, tracing, simulate=arguments.simulate)
     else:
         sys.exit("Set GROQ_API_KEY (or GROQ_API_KEY_FILE) to a key for Groq, or use --simulate.")
     try:

@@ -11,11 +11,14 @@ from service.core.conversations import Conversations
 from service.web import keys
 from service.web.admission import admitted
 from service.web.asyncapi import describe_socket
+from service.web.authentication import authenticated
 from service.web.cors import setup_cors
 from service.web.middleware import add_headers, logged, problems
+from service.web.observer import Watch
 from service.web.openapi import describe_http
 from service.web.routes import ROUTES
 from service.web.sockets import Sockets
+from service.web.watching import mark_stream, watched
 
 Lifespan = Callable[[], AbstractAsyncContextManager[None]]
 """Something that is open while the application serves."""
@@ -29,11 +32,13 @@ def make_app(
     checks: Mapping[str, keys.Check],
     sockets: Sockets,
     settings: keys.WebSettings,
+    watch: Watch,
     lifespans: Sequence[Lifespan],
 ) -> web.Application:
     """The application. Lifespans are opened in their order, and closed in the opposite one."""
     app = web.Application(
-        middlewares=[logged, problems, admitted], client_max_size=settings.max_body_bytes
+        middlewares=[*watch.around, watched, logged, problems, admitted, authenticated],
+        client_max_size=settings.max_body_bytes,
     )
     app[keys.CHAT] = chat
     app[keys.CONVERSATIONS] = conversations
@@ -41,10 +46,15 @@ def make_app(
     app[keys.CHECKS] = checks
     app[keys.SETTINGS] = settings
     app[keys.SOCKETS] = sockets
-    app[keys.OPENAPI] = describe_http(settings.version, catalogue, authentication=False)
+    app[keys.OBSERVER] = watch.observer
+    app[keys.METRICS] = watch.exposition
+    app[keys.OPENAPI] = describe_http(
+        settings.version, catalogue, authentication=settings.authenticator is not None
+    )
     app[keys.ASYNCAPI] = describe_socket(settings.version, catalogue)
     app.add_routes(ROUTES)
     app.on_response_prepare.append(add_headers)
+    app.on_response_prepare.append(mark_stream)
     setup_cors(app)
     app.on_shutdown.append(_close_sockets)
     for lifespan in lifespans:

@@ -45,6 +45,11 @@ class Watcher:
     def answer_continued(self, model: str) -> None:
         self.continued.append(model)
 
+    retried: list[tuple[str, str]] = Factory(list)
+
+    def upstream_retried(self, model: str, problem: Problem) -> None:
+        self.retried.append((model, problem.kind.slug))
+
 
 QUIET = Watcher()
 """Whose notes nobody reads."""

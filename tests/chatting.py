@@ -24,7 +24,8 @@ from service.core.conversation import Answer, AnswerStatus, Conversation, Questi
 from service.core.conversations import Conversations
 from service.core.events import Delta
 from service.core.generation import GenerationLimits, Generator
-from service.core.ports import ANONYMOUS, Quotas
+from service.core.owners import ANONYMOUS
+from service.core.ports import Quotas
 from service.core.request import UnsupportedParameters
 from service.core.run import START, WRITE_LIMIT, Run
 from service.core.runs import RunLimits, Runs

@@ -12,9 +12,11 @@ from aiohttp.typedefs import Middleware
 from aiohttp.web import Application, BaseRunner, Request
 from attrs import frozen
 
-from service.__main__ import Service, compose, make_runner
+from service.__main__ import make_runner
+from service.composition import Service, compose
 from service.core.catalogue import Catalogue
 from service.groq.client import make_client
+from service.observability.tracing import Tracing
 from service.settings import Settings, load_settings
 from service.simulator import Script, SimulatedModel, make_simulator, run_simulator
 
@@ -62,6 +64,7 @@ async def running(
     script: Script | None = None,
     *,
     groq_url: str | None = None,
+    tracing: Tracing | None = None,
     middlewares: Sequence[Middleware] = (),
     **variables: str,
 ) -> AsyncIterator[Running]:
@@ -89,7 +92,7 @@ async def running(
             connect_timeout_seconds=settings.upstream_connect_timeout,
         )
         try:
-            service = compose(settings, models, groq, simulated=False)
+            service = compose(settings, models, groq, simulated=False, tracing=tracing)
             service.app.middlewares.extend(middlewares)
             async with TestClient(_Server(service.app, settings)) as client:
                 yield Running(client, service, script, settings, groq_url or url)

@@ -31,18 +31,21 @@ ADAPTERS = [
 ]
 READERS_SHARE = {"service.web.wire", "service.web.problems", "service.web.keys"}
 APP_MAY = {"service", "service.core", "service.web", "service.observability"}
+JOINING = ["service.__main__", "service.composition"]
 JOINED_BY_MAIN = ["service.settings", *(name for name in ADAPTERS if name != "service.web")]
 AIOHTTP = ("aiohttp", "aiohttp_cors", "aiohttp_sse")
 AIOHTTP_MAY = (
     "service.web",
     "service.app",
     "service.__main__",
+    "service.composition",
     "service.simulator",
     "service.observability",
     "service.auth.sources",
 )
-DRIVERS = ("aiosqlite", "sqlite3", "pymongo", "motor", "redis")
-DRIVERS_MAY = ("service.store", "service.runlog")
+DRIVERS = ("aiosqlite", "sqlite3", "pymongo", "motor", "redis", "opentelemetry")
+DRIVERS_MAY = ("service.store", "service.runlog", "service.observability.otel")
+OPTIONAL = {("service.store.open", "open_store"), ("service.observability.tracing", "open_tracing")}
 
 
 @cache
@@ -143,11 +146,11 @@ class TestWhoImportsWhom:
 
         assert packages <= APP_MAY
 
-    def test_only_main_joins_settings_and_adapters(self) -> None:
+    def test_only_the_composition_and_main_join_settings_and_adapters(self) -> None:
         for name in NAMES:
             others = [package for package in JOINED_BY_MAIN if not below(name, package)]
             joined = [imported for imported in inside(name) if below(imported, *others)]
-            assert name == "service.__main__" or not joined, name
+            assert name in JOINING or not joined, name
 
     def test_nobody_imports_main(self) -> None:
         assert [name for name in NAMES if "service.__main__" in imports(name)] == []
@@ -160,7 +163,7 @@ class TestAModule:
             for name in NAMES
             for outer in ast.walk(TREES[name])
             if isinstance(outer, ast.FunctionDef | ast.AsyncFunctionDef)
-            if (name, outer.name) != ("service.store.open", "open_store")
+            if (name, outer.name) not in OPTIONAL
             for inner in ast.walk(outer)
             if isinstance(inner, ast.Import | ast.ImportFrom)
         ]

@@ -175,10 +175,10 @@ class Chat:
         if run.origin.conversation_id is not None:
             self.runs.claim(run.origin.owner, run.origin.conversation_id, run.run_id)
         self.runs.add(run, key, mark)
+        self._observer.run_started(run)  # before: the driver takes on what a trace sets here
         driver = asyncio.create_task(self._generator.drive(run, planning))
         self._drivers.add(driver)
         driver.add_done_callback(self._drivers.discard)
-        self._observer.run_started(run)
 
     # From first to last.
 

@@ -22,10 +22,6 @@ if TYPE_CHECKING:
     from service.core.run import Run
 
 
-ANONYMOUS = ""
-"""The owner of everything where nobody has to say who they are."""
-
-
 class Role(StrEnum):
     """Who speaks in a prompt."""
 

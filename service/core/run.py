@@ -21,6 +21,7 @@ from service.core.events import (
     encode,
     problem_body,
 )
+from service.core.gaps import Gaps
 from service.core.quota import Quota
 
 WRITE_LIMIT = 64 * 1024
@@ -126,6 +127,7 @@ class Run:
         self.model: str | None = None
         self.began = asyncio.get_running_loop().time()
         self.first_text_at: float | None = None
+        self.gaps = Gaps()
         self.stage = Stage.CLAIMED
         self.failure: Problem | None = None
         self.started: Started | None = None
@@ -156,6 +158,11 @@ class Run:
     def last_seq(self) -> int:
         """The number of the newest event, -1 while there is none."""
         return len(self._log) - 1
+
+    @property
+    def reader_count(self) -> int:
+        """Who reads now, or waits for the end."""
+        return self._readers
 
     @property
     def status(self) -> RunStatus:
@@ -205,6 +212,7 @@ class Run:
         self._log.append(payload)
         self.size += len(payload) + FRAME_OVERHEAD
         if isinstance(event, Delta):
+            self.gaps.piece()
             if self.first_text_at is None and (event.content or event.reasoning):
                 self.first_text_at = asyncio.get_running_loop().time()
             if event.content:

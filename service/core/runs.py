@@ -70,6 +70,11 @@ class Runs:
         return len(self._active)
 
     @property
+    def reader_count(self) -> int:
+        """Readers of runs without a terminal event."""
+        return sum(entry.run.reader_count for entry in self._active.values())
+
+    @property
     def conversation_count(self) -> int:
         """Conversations that have a run in memory."""
         entries = (*self._active.values(), *self._ended.values())

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections import defaultdict
+from collections.abc import Callable, Mapping
 
 import groq
 import httpx
@@ -29,13 +30,18 @@ class Attempts:
     """Asks, and knows what is left of Groq's limits."""
 
     def __init__(
-        self, client: groq.AsyncGroq, limits: UpstreamLimits, observer: UpstreamObserver
+        self,
+        client: groq.AsyncGroq,
+        limits: UpstreamLimits,
+        observer: UpstreamObserver,
+        trace_headers: Callable[[], Mapping[str, str]] | None,
     ) -> None:
         self._client = client
         # Whole, since the SDK's joining of URLs costs more than anything else it does.
         self._url = f"{str(client.base_url).rstrip('/')}/{PATH}"
         self._limits = limits
         self._observer = observer
+        self._trace_headers = trace_headers
         self._gates: defaultdict[str, Gate] = defaultdict(Gate)
 
     async def accepted(
@@ -57,6 +63,7 @@ class Attempts:
                 ):
                     (trial.failed if is_outage(exc) else trial.succeeded)()
                     raise ServiceError.of(problem_of(exc, prompt.model)) from exc
+                self._observer.upstream_retried(prompt.model.id, problem_of(exc, prompt.model))
             attempt += 1
             await asyncio.sleep(wait)
 
@@ -78,13 +85,14 @@ class Attempts:
         return await _checked(response)
 
     async def _post(self, body: bytes) -> httpx.Response:
+        headers = {**HEADERS, **self._trace_headers()} if self._trace_headers else HEADERS
         # The SDK's `create()` costs 15 ms for a conversation of 100 messages, this 0.7 ms.
         # For this cast_to it gives the response itself, which its overloads do not say.
         response: object = await self._client.post(
             self._url,
             cast_to=httpx.Response,
             content=body,
-            options={"headers": HEADERS},
+            options={"headers": headers},
             stream=True,
             stream_cls=groq.AsyncStream[object],
         )

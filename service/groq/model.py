@@ -1,7 +1,7 @@
 """How is one answer got from Groq? Asked for, read, and where it breaks off asked for once more."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from functools import partial
 
@@ -27,10 +27,12 @@ class GroqModel:
         limits: UpstreamLimits,
         observer: UpstreamObserver,
         *,
+        trace_headers: Callable[[], Mapping[str, str]] | None = None,
         simulated: bool = False,
     ) -> None:
+        """`trace_headers` gives what each request to Groq carries besides."""
         self.simulated = simulated
-        self._attempts = Attempts(client, limits, observer)
+        self._attempts = Attempts(client, limits, observer, trace_headers)
         self._limits = limits
         self._observer = observer
         # One for each model: where one fails the others may well work, and where all do each

@@ -2,9 +2,15 @@
 
 from typing import Protocol
 
+from service.core.errors import Problem
+
 
 class UpstreamObserver(Protocol):
     """Is told how Groq stands, to log and to measure it. Never raises."""
+
+    def upstream_retried(self, model: str, problem: Problem) -> None:
+        """An attempt failed, and Groq is asked again."""
+        ...
 
     def upstream_quota(self, model: str, unit: str, limit: int, remaining: int) -> None:
         """A response said what is left of a model's `requests` or `tokens`."""

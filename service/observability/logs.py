@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
 
 import structlog
@@ -14,10 +15,14 @@ QUIET = ("httpx", "httpcore", "groq", "aiosqlite", "asyncio", "pymongo")
 """Libraries that log every request, or values that are nobody's business."""
 
 
-def configure_logs(level: str, *, json: bool) -> None:
-    """Send what structlog and the standard library log to standard output, in one format."""
+def configure_logs(level: str, *, json: bool, processors: Sequence[Processor] = ()) -> None:
+    """Send what structlog and the standard library log to standard output, in one format.
+
+    `processors` may add to every line.
+    """
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        *processors,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,

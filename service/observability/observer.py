@@ -2,7 +2,7 @@
 
 import structlog
 
-from service.core.errors import ServiceError
+from service.core.errors import Problem, ServiceError
 from service.core.events import Finished
 from service.core.run import Run
 
@@ -58,6 +58,10 @@ class LogObserver:
         """Groq's list was read, or could not be."""
         told = log.info if models else log.error
         told("models_listed", groq=standing, models=models)
+
+    def upstream_retried(self, model: str, problem: Problem) -> None:
+        """An attempt failed, and Groq is asked again."""
+        log.info("upstream_retried", model=model, reason=problem.kind.slug, detail=problem.detail)
 
     def signing_keys_read(self, keys: int, fault: str | None) -> None:
         """The keys that sign JWTs were read, or could not be."""

@@ -13,9 +13,18 @@ from service.web.keys import ASYNCAPI
 from service.web.messages import CLIENT_MESSAGES, ChatMessage, Id, Seq, ServerMessage
 from service.web.schemas import ref, schemas, with_members
 from service.web.socket_examples import SOCKET_EXAMPLES
-from service.web.ws import BAD_MESSAGES, GOING_AWAY, SUBPROTOCOL, TOO_MANY_MESSAGES
+from service.web.ws import (
+    BAD_MESSAGES,
+    GOING_AWAY,
+    NOT_AUTHENTICATED,
+    NOT_SAID_WHO,
+    SUBPROTOCOL,
+    TOO_MANY_MESSAGES,
+)
 
 CLOSE_CODES: Mapping[int, str] = {
+    NOT_AUTHENTICATED: "no credential that is valid here; an `error` before it says more",
+    NOT_SAID_WHO: "no `auth` within ten seconds",
     GOING_AWAY: "this server is going away: connect again, and resume",
     WSCloseCode.MESSAGE_TOO_BIG: "a message has more than `limits.message_bytes`",
     BAD_MESSAGES: "three messages in a row were no JSON object in a text frame",
@@ -29,6 +38,7 @@ _TYPES: Mapping[str, type] = CLIENT_MESSAGES | _SERVER_MESSAGES | _EVENTS
 """Every message by its `type`."""
 
 _REPLIES: Mapping[str, Sequence[str]] = {
+    "auth": ("welcome", "error"),
     "chat": (*_EVENTS, "error"),
     "resume": ("resumed", *_EVENTS, "error"),
     "cancel": ("finished", "failed", "error"),
@@ -45,9 +55,13 @@ Ignore members of messages that you do not know; unknown members of what you sen
 
 _HANDSHAKE = f"""\
 The subprotocol `{SUBPROTOCOL}` is selected when it is offered. Messages are JSON objects in text
-frames. `welcome` comes first. A handshake may be refused with 403 (the `Origin` is neither the
-service's own nor one of `CORS_ORIGINS`), 422 (it is none), 429 (too many sockets from this address)
-or 503 (too many sockets), and a problem as its body.
+frames. `welcome` comes first. Where authentication is on, the handshake carries `Authorization:
+Bearer` with an API key or a JWT; else `auth` is the first message, and `welcome` its answer. A
+credential never stands in the address.
+
+A handshake may be refused with 401 (a bad credential; a page is closed with 4401 instead), 403 (the
+`Origin` is neither the service's own nor one of `CORS_ORIGINS`), 422 (it is none), 429 (too many
+sockets from this address) or 503 (too many sockets), and a problem as its body.
 
 The server closes with one of these codes:
 

@@ -8,7 +8,9 @@ from attrs import frozen
 from service.core.catalogue import Catalogue
 from service.core.chat import Chat
 from service.core.conversations import Conversations
+from service.core.ports import Authenticator
 from service.core.quota import Quota
+from service.web.observer import Exposition, RequestObserver
 from service.web.sockets import Sockets
 
 Check = Callable[[], Awaitable[None]]
@@ -30,6 +32,8 @@ class WebSettings:
     """What the web layer is told of the settings."""
 
     version: str
+    authenticator: Authenticator | None
+    """None where nobody has to say who they are."""
     store_kind: str
     simulated: bool
     cors_origins: tuple[str, ...]
@@ -55,9 +59,13 @@ OPENAPI = web.AppKey("openapi", bytes)
 ASYNCAPI = web.AppKey("asyncapi", bytes)
 """The description of the socket, as JSON."""
 
+OBSERVER = web.AppKey("observer", RequestObserver)
+METRICS = web.AppKey("metrics", Exposition)
+
 REQUEST_ID = web.RequestKey("request_id", str)
 OWNER = web.RequestKey("owner", str)
 """Who asks; everything that the request begins is theirs."""
 RUN_ID = web.RequestKey("run_id", str)
 QUOTA = web.RequestKey("quota", Quota)
 """What the owner has left, as the response tells."""
+STREAMED = web.RequestKey("streamed", bool)

@@ -44,6 +44,14 @@ def _is_cursor(_instance: object, _attribute: object, value: int) -> None:
 
 
 @frozen
+class AuthMessage:
+    """Say who you are: first, where authentication is on and the handshake did not say it."""
+
+    type: str
+    token: Annotated[str, Meta(description="An API key of this service, or a JWT.")]
+
+
+@frozen
 class ChatMessage:
     """Start a run, and read it under this id."""
 
@@ -87,6 +95,7 @@ class PingMessage:
 
 
 CLIENT_MESSAGES = {
+    "auth": AuthMessage,
     "chat": ChatMessage,
     "resume": ResumeMessage,
     "cancel": CancelMessage,

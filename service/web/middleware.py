@@ -9,7 +9,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from service.core.errors import Kind, Problem, ServiceError
-from service.core.ports import ANONYMOUS
+from service.core.owners import ANONYMOUS
 from service.web.headers import complete
 from service.web.keys import OWNER, QUOTA, REQUEST_ID, RUN_ID, SETTINGS
 from service.web.problems import problem_of_exception, problem_response
@@ -34,7 +34,7 @@ async def logged(request: web.Request, handler: Handler) -> web.StreamResponse:
     new_id = request.app[SETTINGS].new_id
     request[OWNER] = ANONYMOUS
     request[REQUEST_ID] = request_id = sent if _WELL_FORMED.fullmatch(sent) else new_id()
-    told = log.debug if request.path.startswith("/health") else log.info
+    told = log.debug if request.path.startswith(("/health", "/metrics")) else log.info
     began = time.perf_counter()
     told("request_started", request_id=request_id, method=request.method, path=request.path)
     status: int | str = "disconnected"

@@ -299,6 +299,22 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ),
     ("GET", "/openapi.json"): _document("openapi", "This description, OpenAPI 3.1."),
     ("GET", "/asyncapi.json"): _document("asyncapi", "The WebSocket, AsyncAPI 3.0."),
+    ("GET", "/metrics"): Operation(
+        "metrics",
+        Tag.HEALTH,
+        "Tell what was counted, to Prometheus.",
+        [
+            Answer(
+                HTTPStatus.OK,
+                "In the format that `Accept` asks for.",
+                {
+                    "text/plain": Content({"type": "string"}),
+                    "application/openmetrics-text": Content({"type": "string"}),
+                },
+            )
+        ],
+        public=True,
+    ),
     ("GET", "/health"): Operation(
         "health",
         Tag.HEALTH,

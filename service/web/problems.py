@@ -9,6 +9,9 @@ from service.core.events import encode, problem_body
 
 CONTENT_TYPE = "application/problem+json"
 
+CHALLENGE = "Bearer"
+"""RFC 6750, section 3."""
+
 _KINDS = {
     400: Kind.MALFORMED_JSON,
     401: Kind.UNAUTHORIZED,
@@ -28,6 +31,8 @@ def problem_response(problem: Problem, request_id: str) -> web.Response:
         body=encode(problem_body(problem, request_id)),
         content_type=CONTENT_TYPE,
     )
+    if problem.kind is Kind.UNAUTHORIZED:
+        response.headers[hdrs.WWW_AUTHENTICATE] = CHALLENGE
     if problem.retry_after is not None:
         response.headers[hdrs.RETRY_AFTER] = str(max(1, math.ceil(problem.retry_after)))
     return response

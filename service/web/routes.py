@@ -4,7 +4,18 @@ from collections.abc import Sequence
 
 from aiohttp import web
 
-from service.web import asyncapi, chat, conversations, health, models, openapi, runs, ws
+from service.web import (
+    asyncapi,
+    chat,
+    conversations,
+    handshake,
+    health,
+    metrics,
+    models,
+    openapi,
+    runs,
+)
+from service.web.authentication import SOCKET_PATH
 
 _CONVERSATION = "/api/conversations/{conversation_id}"
 _RUN = "/api/runs/{run_id}"
@@ -12,7 +23,7 @@ _RUN = "/api/runs/{run_id}"
 ROUTES: Sequence[web.RouteDef] = (
     web.post("/api/chat/stream", chat.stream_chat),
     web.post("/api/chat", chat.chat),
-    web.get("/api/chat/ws", ws.chat_socket, allow_head=False),
+    web.get(SOCKET_PATH, handshake.chat_socket, allow_head=False),
     web.post("/api/runs", chat.start_run),
     web.get(_RUN, runs.run_state, allow_head=False),
     web.get(f"{_RUN}/events", runs.run_events, allow_head=False),
@@ -29,4 +40,5 @@ ROUTES: Sequence[web.RouteDef] = (
     web.get("/health", health.health),
     web.get("/health/live", health.live),
     web.get("/health/ready", health.ready),
+    web.get("/metrics", metrics.metrics, allow_head=False),
 )

@@ -1,13 +1,15 @@
 """How is a run that exists read, resumed and cancelled over HTTP?"""
 
 import re
+from contextlib import AbstractContextManager, nullcontext
 
 from aiohttp import web
 
 from service.core.errors import Fault, invalid
 from service.core.events import encode
 from service.core.run import START, Run
-from service.web.keys import CHAT, OWNER, RUN_ID
+from service.web.keys import CHAT, OBSERVER, OWNER, RUN_ID
+from service.web.observer import Transport, resuming
 from service.web.sse import follow
 
 LAST_EVENT_ID = "Last-Event-ID"
@@ -35,8 +37,9 @@ async def cancel_run(request: web.Request) -> web.StreamResponse:
 
 async def run_events(request: web.Request) -> web.StreamResponse:
     """`GET /api/runs/{run_id}/events`: replays after the cursor, then follows."""
-    run = _run(request)
-    after = _cursor(request, run)
+    with _resuming(request):
+        run = _run(request)
+        after = _cursor(request, run)
     if run.done and after == run.last_seq:
         return web.Response(status=web.HTTPNoContent.status_code)
     with run.reading():
@@ -48,16 +51,25 @@ async def resume(request: web.Request) -> web.StreamResponse:
     sent = request.headers[LAST_EVENT_ID]
     if not _EVENT_ID.fullmatch(sent):
         raise invalid([Fault(_POINTER, "must be an id of an event, like RUN_ID:SEQ")])
-    run = request.app[CHAT].runs.get(request[OWNER], sent.partition(":")[0])
-    request[RUN_ID] = run.run_id
+    with _resuming(request):
+        run = request.app[CHAT].runs.get(request[OWNER], sent.partition(":")[0])
+        request[RUN_ID] = run.run_id
+        after = _header_cursor(sent, run)
     with run.reading():
-        return await follow(request, run, _header_cursor(sent, run), RECOVERED)
+        return await follow(request, run, after, RECOVERED)
 
 
 def _run(request: web.Request) -> Run:
     run = request.app[CHAT].runs.get(request[OWNER], request.match_info["run_id"])
     request[RUN_ID] = run.run_id
     return run
+
+
+def _resuming(request: web.Request) -> AbstractContextManager[None]:
+    """Tell of a reader that has events already, and comes back for the rest."""
+    if request.headers.get(LAST_EVENT_ID) or request.query.get("after", "-1") != "-1":
+        return resuming(request.app[OBSERVER], Transport.SSE)
+    return nullcontext()
 
 
 def _cursor(request: web.Request, run: Run) -> int:

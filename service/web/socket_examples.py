@@ -21,6 +21,7 @@ from service.web.examples import (
     built,
 )
 from service.web.messages import (
+    AuthMessage,
     CancelMessage,
     ChatMessage,
     Draining,
@@ -35,7 +36,9 @@ from service.web.messages import (
     Welcome,
 )
 
-ClientMessage = ChatMessage | ResumeMessage | CancelMessage | LeaveMessage | PingMessage
+ClientMessage = (
+    AuthMessage | ChatMessage | ResumeMessage | CancelMessage | LeaveMessage | PingMessage
+)
 
 
 def _by_client(note: str, message: ClientMessage) -> Example:
@@ -53,6 +56,12 @@ _INVALID = Problem(
     (Fault("#/request/hyperparameters/top_p", "must be between 0.0 and 1.0, got 3"),),
 )
 _BY_CLIENT: Mapping[str, Sequence[Example]] = {
+    "auth": [
+        _by_client(
+            "first, where the handshake did not say who you are",
+            AuthMessage(type="auth", token="ail_0123456789abcdef"),  # noqa: S106  # no key
+        )
+    ],
     "chat": [
         _by_client(
             example.note,

@@ -36,6 +36,11 @@ class Sockets:
         self._open: set[OpenSocket] = set()
         self._draining = False
 
+    @property
+    def count(self) -> int:
+        """How many have a place."""
+        return self._count
+
     @contextmanager
     def place(self, address: str) -> Iterator[None]:
         """Take a place; raises `overloaded` or `rate-limited` where there is none."""

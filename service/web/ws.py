@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, nullcontext, suppress
 from functools import partial
 
 import structlog
@@ -14,12 +14,12 @@ from service.core.events import encode, problem_body
 from service.core.generation import DEFECT
 from service.core.request import parse_as
 from service.core.run import START, Run, Stop
-from service.web.admission import check_origin
 from service.web.body import check_key, decoded
-from service.web.keys import CHAT, OWNER, REQUEST_ID, SETTINGS, SOCKETS
+from service.web.keys import CHAT, OBSERVER, OWNER, REQUEST_ID, SETTINGS
 from service.web.messages import (
     CLIENT_MESSAGES,
     LONGEST_ID,
+    AuthMessage,
     CancelMessage,
     ChatMessage,
     Draining,
@@ -34,7 +34,8 @@ from service.web.messages import (
     SocketLimits,
     Welcome,
 )
-from service.web.outlet import AT_ONCE, Outlet, Socket
+from service.web.observer import Transport, resuming
+from service.web.outlet import Outlet, Socket
 from service.web.wire import ws_frames
 
 SUBPROTOCOL = "ai-library.v1"
@@ -44,40 +45,9 @@ CLOSE_SECONDS = 2.0
 """For a peer to take what is left, and to answer a close."""
 
 GOING_AWAY, BAD_MESSAGES, TOO_MANY_MESSAGES = 1001, 4400, 4429
+NOT_AUTHENTICATED, NOT_SAID_WHO = 4401, 4408
 
 log = structlog.get_logger()
-
-
-async def chat_socket(request: web.Request) -> web.StreamResponse:
-    """`GET /api/chat/ws`."""
-    check_origin(request)
-    socket: Socket = web.WebSocketResponse(
-        timeout=CLOSE_SECONDS,
-        autoping=False,
-        compress=False,
-        protocols=(SUBPROTOCOL,),
-        max_msg_size=request.app[SETTINGS].max_body_bytes + 1,
-        writer_limit=AT_ONCE,
-        decode_text=False,
-    )
-    if not _is_handshake(socket, request):
-        raise invalid([Fault("#/headers/Upgrade", "must be the handshake of a WebSocket")])
-    sockets = request.app[SOCKETS]
-    with sockets.place(request.remote or ""):
-        await socket.prepare(request)
-        transport = request.transport
-        assert transport  # else preparing had failed
-        session = Session(request, socket, transport)
-        with sockets.open(session):
-            await session.serve(sockets.retry_after())
-    return socket
-
-
-def _is_handshake(socket: Socket, request: web.Request) -> bool:
-    try:
-        return socket.can_prepare(request).ok
-    except ValueError:  # aiohttp takes it for granted that headers are ASCII
-        return False
 
 
 class Session:
@@ -88,6 +58,7 @@ class Session:
     ) -> None:
         settings = request.app[SETTINGS]
         self._chat = request.app[CHAT]
+        self._observer = request.app[OBSERVER]
         self._limits = settings.socket
         self._message_bytes = settings.max_body_bytes
         self._connection_id = settings.new_id()
@@ -202,6 +173,9 @@ class Session:
                 reader = self._reader(parse_as(LeaveMessage, value).id)
                 reader.close()
                 self._say(Left(reader.id))
+            case "auth":
+                parse_as(AuthMessage, value)
+                raise invalid([Fault("#/type", "is not asked for on this socket, or not any more")])
             case "ping":
                 parse_as(PingMessage, value)
                 self._say(Pong())
@@ -222,11 +196,9 @@ class Session:
 
     def _resume(self, message: ResumeMessage) -> None:
         self._check_free(message.id)
-        run = self._chat.runs.get(self._owner, message.run_id)
-        if message.after > run.last_seq:
-            raise invalid(
-                [Fault("#/after", f"is beyond the last event of this run, {run.last_seq}")]
-            )
+        returning = message.after != START
+        with resuming(self._observer, Transport.WS) if returning else nullcontext():
+            run = self._run_of(message)
         self._say(
             Resumed(
                 id=message.id,
@@ -238,6 +210,14 @@ class Session:
         )
         if not run.done or message.after < run.last_seq:
             self._read(message.id, run, message.after, asked=False)
+
+    def _run_of(self, message: ResumeMessage) -> Run:
+        run = self._chat.runs.get(self._owner, message.run_id)
+        if message.after > run.last_seq:
+            raise invalid(
+                [Fault("#/after", f"is beyond the last event of this run, {run.last_seq}")]
+            )
+        return run
 
     def _read(self, reader_id: str, run: Run, after: int, *, asked: bool) -> None:
         reader = _Reader(reader_id, run, after, self._outlet, self._readers, asked=asked)

@@ -12,7 +12,7 @@ from service.core.chat import LAST_WRITES_SECONDS, OPENING_SECONDS, REOPEN_SECON
 from service.core.conversation import AnswerStatus
 from service.core.errors import Kind, ServiceError
 from service.core.events import Delta
-from service.core.ports import ANONYMOUS
+from service.core.owners import ANONYMOUS
 from service.core.request import UnsupportedParameters
 from service.core.run import Run, RunStatus, Stage, Stop
 

@@ -12,7 +12,8 @@ from fakes import FailingStore, RecordingObserver
 from service.core.checkpoints import INTERVAL_SECONDS, MOST_LEFT, Checkpoints
 from service.core.conversation import Answer, AnswerStatus, Question
 from service.core.events import Delta
-from service.core.ports import ANONYMOUS, Beginning
+from service.core.owners import ANONYMOUS
+from service.core.ports import Beginning
 from service.core.run import Origin, Run
 from service.store.memory import MemoryStore
 

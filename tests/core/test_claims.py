@@ -11,7 +11,8 @@ from service.core.chat import Caller
 from service.core.errors import Kind, ServiceError, busy
 from service.core.events import Delta
 from service.core.generation import RELEASE_SECONDS
-from service.core.ports import ANONYMOUS, Lost
+from service.core.owners import ANONYMOUS
+from service.core.ports import Lost
 from service.core.run import Run, RunStatus, Stage, Stop
 
 REFUSED = ServiceError(Kind.UPSTREAM_RATE_LIMITED, "later", retry_after=7)

@@ -7,7 +7,7 @@ from clock import steps
 from fakes import ACCEPT
 from service.core.errors import Kind, ServiceError
 from service.core.events import Delta
-from service.core.ports import ANONYMOUS
+from service.core.owners import ANONYMOUS
 from service.core.run import Run, RunStatus
 
 

@@ -12,7 +12,7 @@ from fakes import ACCEPT, STOPPED, USAGE, Step
 from service.core.conversation import Answer, AnswerStatus, FinishReason
 from service.core.errors import Kind, ServiceError
 from service.core.events import Delta, Ending
-from service.core.ports import ANONYMOUS
+from service.core.owners import ANONYMOUS
 from service.core.run import Run, RunStatus, Stop
 
 REFUSED = ServiceError(Kind.UPSTREAM_RATE_LIMITED, "later", retry_after=7)

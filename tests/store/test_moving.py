@@ -4,7 +4,8 @@ import pytest
 from attrs import evolve
 
 from service.core.conversation import AnswerStatus, Conversation
-from service.core.ports import ANONYMOUS, Checkpoint, ConversationStore, Kept
+from service.core.owners import ANONYMOUS
+from service.core.ports import Checkpoint, ConversationStore, Kept
 from service.core.search import words
 from store.samples import OTHER, OWNER, beginning, ended, growing, kept, moment, question
 from store.test_contract import TEXTS

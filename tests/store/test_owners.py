@@ -5,7 +5,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from service.core.errors import Kind, ServiceError
-from service.core.ports import ANONYMOUS, Beginning, ConversationStore
+from service.core.owners import ANONYMOUS
+from service.core.ports import Beginning, ConversationStore
 from service.core.search import words
 from store.samples import OTHER, OWNER, beginning, ended, growing, kept, moment, question
 

@@ -15,7 +15,8 @@ from attrs import evolve
 
 from service.core.conversation import AnswerStatus, Conversation
 from service.core.errors import Kind, ServiceError
-from service.core.ports import ANONYMOUS, Position
+from service.core.owners import ANONYMOUS
+from service.core.ports import Position
 from service.store.open import open_store
 from service.store.schema import MIGRATIONS
 from service.store.sqlite import SqliteStore, migrate, page_query
