@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 
 from aiohttp import web
+from attrs import frozen
 
+from service.core.accounts import Accounts
 from service.core.catalogue import Catalogue
 from service.core.chat import Chat
 from service.core.conversations import Conversations
@@ -24,11 +26,19 @@ Lifespan = Callable[[], AbstractAsyncContextManager[None]]
 """Something that is open while the application serves."""
 
 
+@frozen
+class Core:
+    """What handlers call."""
+
+    chat: Chat
+    conversations: Conversations
+    accounts: Accounts
+    catalogue: Catalogue
+
+
 def make_app(
+    core: Core,
     *,
-    chat: Chat,
-    conversations: Conversations,
-    catalogue: Catalogue,
     checks: Mapping[str, keys.Check],
     sockets: Sockets,
     settings: keys.WebSettings,
@@ -40,9 +50,10 @@ def make_app(
         middlewares=[*watch.around, watched, logged, problems, admitted, authenticated],
         client_max_size=settings.max_body_bytes,
     )
-    app[keys.CHAT] = chat
-    app[keys.CONVERSATIONS] = conversations
-    app[keys.CATALOGUE] = catalogue
+    app[keys.CHAT] = core.chat
+    app[keys.CONVERSATIONS] = core.conversations
+    app[keys.ACCOUNTS] = core.accounts
+    app[keys.CATALOGUE] = catalogue = core.catalogue
     app[keys.CHECKS] = checks
     app[keys.SETTINGS] = settings
     app[keys.SOCKETS] = sockets

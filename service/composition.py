@@ -8,8 +8,9 @@ from aiohttp import web
 from attrs import frozen
 
 from service import __version__
-from service.app import Lifespan, make_app
+from service.app import Core, Lifespan, make_app
 from service.auth.authenticate import make_authenticator
+from service.core.accounts import Accounts
 from service.core.catalogue import Catalogue
 from service.core.chat import Chat, Policy
 from service.core.conversations import Conversations
@@ -143,9 +144,7 @@ def compose(
         checks["authentication"] = authenticator.check
         lifespans.append(authenticator.serving)
     app = make_app(
-        chat=chat,
-        conversations=Conversations(store, runs),
-        catalogue=catalogue,
+        Core(chat, Conversations(store, runs), Accounts(store, stamps), catalogue),
         checks=checks,
         sockets=sockets,
         settings=_web_settings(

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from attrs import Factory, define, evolve, frozen
 from msgspec import UNSET, json
 
-from service.core.conversation import HyperparameterValue
+from service.core.conversation import HyperparameterValue, Usage
 from service.core.errors import Problem, ServiceError
 from service.core.events import Delta, Ending
 from service.core.ports import Prompt, Role, Turn
@@ -68,6 +68,8 @@ class Outcome:
 
     accepted: bool
     deltas: tuple[Delta, ...]
+    usage: Usage | None
+    """As told last before the end."""
     ending: Ending | None
     problem: Problem | None
     seconds: float
@@ -85,7 +87,7 @@ async def ask(model: GroqModel, asked: Prompt | None = None) -> Outcome:
     """Ask, and read to the end, whichever it is."""
     clock = asyncio.get_running_loop().time
     start = clock()
-    outcome = Outcome(accepted=False, deltas=(), ending=None, problem=None, seconds=0)
+    outcome = Outcome(accepted=False, deltas=(), usage=None, ending=None, problem=None, seconds=0)
     try:
         async with model.answer(asked or prompt()) as parts:
             outcome = evolve(outcome, accepted=True)
@@ -93,6 +95,8 @@ async def ask(model: GroqModel, asked: Prompt | None = None) -> Outcome:
                 assert outcome.ending is None, "something came after the ending"
                 if isinstance(part, Ending):
                     outcome = evolve(outcome, ending=part)
+                elif isinstance(part, Usage):
+                    outcome = evolve(outcome, usage=part)
                 else:
                     outcome = evolve(outcome, deltas=(*outcome.deltas, part))
     except ServiceError as exc:

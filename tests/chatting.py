@@ -6,7 +6,8 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from attrs import define, frozen
+import pytest
+from attrs import asdict, define, frozen
 
 from clock import steps
 from fakes import (
@@ -231,5 +232,10 @@ def prove_kept(events: Sequence[dict[str, object]], conversation: Conversation |
     assert answer.content == "".join(str(event.get("content", "")) for event in events)
     assert (answer.reasoning or "") == "".join(str(e.get("reasoning", "")) for e in events)
     assert answer.finish_reason == last.get("finish_reason")
+    if last["type"] == "finished":
+        assert (answer.usage and asdict(answer.usage)) == last["usage"]
+        assert answer.cost == last["cost"]
+        assert isinstance(last["timing"], dict)
+        assert answer.seconds == pytest.approx(last["timing"]["total_time"], abs=0.001)
     whole = last["type"] == "finished" and last["finish_reason"] != "cancelled"
     assert answer.status is (AnswerStatus.COMPLETE if whole else AnswerStatus.PARTIAL)

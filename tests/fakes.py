@@ -26,10 +26,13 @@ from service.core.ports import (
     Prompt,
 )
 from service.core.run import Run
+from service.core.spending import By, Spent
 
 T = TypeVar("T")
 
 USAGE = Usage(7, 11, 18, reasoning_tokens=3, cached_tokens=2)
+COST = 0.000028
+"""Of that, on `small`."""
 STOPPED = Ending(FinishReason.STOP, USAGE)
 
 CATALOGUE = """
@@ -51,6 +54,9 @@ id = "small"
 name = "Small"
 context_window = 8192
 max_completion_tokens = 4096
+pricing.prompt_per_million = 1.0
+pricing.completion_per_million = 2.0
+pricing.cached_prompt_per_million = 0.5
 
 [[models]]
 id = "thinker"
@@ -87,7 +93,7 @@ class Accept(Enum):
 
 
 ACCEPT = Accept.ACCEPT
-Step = Accept | Delta | Ending | asyncio.Event | float | BaseException
+Step = Accept | Delta | Usage | Ending | asyncio.Event | float | BaseException
 """An event is waited for, seconds pass (0: one turn of the loop), an exception is raised."""
 
 
@@ -106,7 +112,7 @@ class FakeModel:
         """Answers that were cut off by a cancellation."""
 
     @asynccontextmanager
-    async def answer(self, prompt: Prompt) -> AsyncIterator[AsyncIterator[Delta | Ending]]:
+    async def answer(self, prompt: Prompt) -> AsyncIterator[AsyncIterator[Delta | Usage | Ending]]:
         self.prompts.append(prompt)
         self.asked += 1
         try:
@@ -135,9 +141,9 @@ async def _performed(script: Sequence[Step]) -> AsyncGenerator[Step, None]:
                 yield step
 
 
-async def _parts(steps: AsyncIterator[Step]) -> AsyncIterator[Delta | Ending]:
+async def _parts(steps: AsyncIterator[Step]) -> AsyncIterator[Delta | Usage | Ending]:
     async for step in steps:
-        assert isinstance(step, Delta | Ending)
+        assert isinstance(step, Delta | Usage | Ending)
         yield step
 
 
@@ -331,6 +337,12 @@ class FailingStore:
 
     async def count(self) -> int:
         return await self._call("count", self._store.count)
+
+    async def record(self, owner: str, answer: Answer) -> None:
+        await self._call("record", lambda: self._store.record(owner, answer))
+
+    async def usage(self, owner: str, start: str, end: str, by: By) -> Sequence[Spent]:
+        return await self._call("usage", lambda: self._store.usage(owner, start, end, by))
 
     async def ids(self, after: str, limit: int) -> Sequence[str]:
         return await self._call("ids", lambda: self._store.ids(after, limit))

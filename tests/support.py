@@ -62,10 +62,11 @@ def simulated_models(models: Catalogue) -> list[SimulatedModel]:
 @asynccontextmanager
 async def running(
     script: Script | None = None,
+    middlewares: Sequence[Middleware] = (),
+    /,
     *,
     groq_url: str | None = None,
     tracing: Tracing | None = None,
-    middlewares: Sequence[Middleware] = (),
     **variables: str,
 ) -> AsyncIterator[Running]:
     """Serve with these settings (`RUN_RETENTION="1"`), by default with conversations in memory.

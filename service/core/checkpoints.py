@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 from attrs import define, frozen
 
@@ -17,7 +18,10 @@ INTERVAL_SECONDS = 0.5
 MOST_AT_ONCE = 1000
 """Answers in one write."""
 MOST_LEFT = 1000
-"""Ended answers that wait for a store which cannot be reached; the oldest are given up first."""
+"""Ended answers that wait for a store which cannot be reached; the oldest are given up first.
+
+As many again that are not saved wait to be counted: they push nothing out that is.
+"""
 
 
 @define
@@ -52,11 +56,10 @@ class _Saved:
 
 @frozen
 class _Left:
-    """An ended answer that the store has not taken."""
+    """A write of an ended answer that the store has not taken."""
 
-    conversation_id: str
-    answer: Answer
-    updated_at: str
+    doing: str
+    write: Callable[[], Awaitable[None]]
 
 
 class Checkpoints:
@@ -67,6 +70,7 @@ class Checkpoints:
         self._observer = observer
         self._growing: dict[str, _Saved] = {}
         self._left: deque[_Left] = deque(maxlen=MOST_LEFT)
+        self._uncounted: deque[_Left] = deque(maxlen=MOST_LEFT)
 
     def add(self, run: Run, message_id: str) -> None:
         """Begin to keep the answer of a run; its message is in the store."""
@@ -78,7 +82,12 @@ class Checkpoints:
 
     def leave(self, conversation_id: str, answer: Answer, updated_at: str) -> None:
         """Go on trying to store an answer whose run has given up on the store."""
-        self._left.append(_Left(conversation_id, answer, updated_at))
+        finish = partial(self._store.finish, conversation_id, answer, updated_at)
+        self._left.append(_Left("finish", finish))
+
+    def leave_uncounted(self, owner: str, answer: Answer) -> None:
+        """Go on trying to count an answer that is not saved."""
+        self._uncounted.append(_Left("record", partial(self._store.record, owner, answer)))
 
     async def write_forever(self) -> None:
         """Write at every interval; never returns."""
@@ -89,15 +98,15 @@ class Checkpoints:
             except Exception as exc:  # noqa: BLE001  # a defect must not end the keeping of all answers
                 self._observer.store_failed("checkpoint", exc)
 
-    async def _store_left(self) -> None:
-        while self._left:
-            left = self._left.popleft()  # for good where it meets a defect: others wait behind it
+    async def _store_left(self, waiting: deque[_Left]) -> None:
+        while waiting:
+            left = waiting.popleft()  # for good where it meets a defect: others wait behind it
             try:
-                await self._store.finish(left.conversation_id, left.answer, left.updated_at)
+                await left.write()
             except ServiceError as exc:
-                self._observer.store_failed("finish", exc)
-                if len(self._left) < MOST_LEFT:
-                    self._left.appendleft(left)
+                self._observer.store_failed(left.doing, exc)
+                if len(waiting) < MOST_LEFT:
+                    waiting.appendleft(left)
                 return
 
     async def write(self) -> None:
@@ -106,7 +115,8 @@ class Checkpoints:
         pending = [(saved, checkpoint) for saved, checkpoint in gained if checkpoint]
         for first in range(0, len(pending), MOST_AT_ONCE):
             await self._write_some(pending[first : first + MOST_AT_ONCE])
-        await self._store_left()
+        await self._store_left(self._left)
+        await self._store_left(self._uncounted)
 
     async def _write_some(self, pending: Sequence[tuple[_Saved, Checkpoint]]) -> None:
         try:

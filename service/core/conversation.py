@@ -8,6 +8,9 @@ from attrs import field, frozen
 HyperparameterValue = int | float | str | tuple[str, ...]
 Hyperparameters = Mapping[str, HyperparameterValue]
 
+MILLI, NANO = 10**3, 10**9
+"""In one."""
+
 TITLE_LENGTH = 60
 """Characters of a first question that become a title; a client may set up to 200."""
 
@@ -68,6 +71,20 @@ class Answer:
     usage: Usage | None = None
     system_prompt: str | None = None
     hyperparameters: Hyperparameters = field(factory=dict)
+    milliseconds: int | None = None
+    """From the request to the end; whole, as is the next, so that sums are exact in every store."""
+    nanodollars: int | None = None
+    """What it cost (`service.core.pricing`); None where that is not known."""
+
+    @property
+    def seconds(self) -> float | None:
+        """From the request to the end."""
+        return None if self.milliseconds is None else self.milliseconds / MILLI
+
+    @property
+    def cost(self) -> float | None:
+        """US dollars; None where they are not known."""
+        return None if self.nanodollars is None else self.nanodollars / NANO
 
 
 Message = Question | Answer

@@ -45,7 +45,7 @@ def problem_body(problem: Problem, request_id: str | None) -> ProblemBody:
 
 
 class Timing(Struct, frozen=True):
-    """Seconds since the request: until the first text, and in all."""
+    """Seconds since the request: until the first text, and until the end of the answer."""
 
     time_to_first_token: float | None
     total_time: float
@@ -82,6 +82,8 @@ class Finished(Struct, frozen=True, kw_only=True, tag_field="type", tag="finishe
     content: Literal[""] = ""
     finish_reason: FinishReason
     usage: Usage | None
+    cost: float | None
+    """US dollars by the prices of the catalogue; None where usage or prices are not known."""
     timing: Timing
     message_id: str | None
     """None where the run was cancelled before Groq had accepted it."""

@@ -9,11 +9,12 @@ from attrs import define, evolve, frozen
 
 from service.core.checkpoints import Checkpoints
 from service.core.context import typical_tokens
-from service.core.conversation import Answer, AnswerStatus, FinishReason
+from service.core.conversation import MILLI, Answer, AnswerStatus, FinishReason, Usage
 from service.core.errors import Kind, Problem, ServiceError
-from service.core.events import Ending, Finished, Started
+from service.core.events import Delta, Ending, Finished, Started, Timing
 from service.core.plan import Plan, Stamps
 from service.core.ports import ConversationStore, LanguageModel, Observer, Quotas
+from service.core.pricing import cost_of, nanodollars_of
 from service.core.quota import Admission
 from service.core.run import Run, Stop
 from service.core.runs import Runs
@@ -75,7 +76,8 @@ class Generator:
         await asyncio.wait({generation})
         limit.cancel()
         outcome = self._outcome(run, generation)
-        await self._settle(job, outcome)
+        _take_stock(job, outcome)
+        await self._settle(job)
         outcome = await self._kept(job, outcome)
         try:
             self._end(job, outcome)
@@ -83,6 +85,7 @@ class Generator:
             if run.origin.conversation_id is not None:
                 self._runs.release(run.origin.owner, run.origin.conversation_id)
         self._observer.run_ended(run)
+        await self._count_unsaved(job)  # which no reader waits for
 
     # The part that may be cancelled.
 
@@ -94,9 +97,13 @@ class Generator:
         async with self._model.answer(plan.prompt) as parts:
             await _uninterrupted(self._begin(job.run, plan))
             async for part in parts:
-                if isinstance(part, Ending):
-                    return part
-                job.run.append(part)
+                match part:
+                    case Delta():
+                        job.run.append(part)
+                    case Usage():
+                        job.run.usage = part
+                    case Ending():
+                        return part
         raise ServiceError(Kind.UPSTREAM_ERROR, "the answer broke off before its end")
 
     async def _admit(self, job: "_Job") -> None:
@@ -152,7 +159,7 @@ class Generator:
                     Kind.INTERRUPTED, "the server stopped before the answer was done; ask again"
                 )
 
-    async def _settle(self, job: "_Job", outcome: Ending | Problem) -> None:
+    async def _settle(self, job: "_Job") -> None:
         """Count what a run has used; one that did not start counts no more."""
         run, plan, admission = job.run, job.plan, job.admission
         if admission is None:
@@ -162,7 +169,7 @@ class Generator:
                 run.quota = None
                 await self._quotas.give_back(admission)
             else:
-                run.quota = await self._quotas.spend(admission, _tokens(run, plan, outcome))
+                run.quota = await self._quotas.spend(admission, _tokens(run, plan))
         except Exception as exc:  # noqa: BLE001  # the run has to end, whatever the count is
             self._observer.defect(run, exc)
 
@@ -179,7 +186,8 @@ class Generator:
             return outcome
         self.checkpoints.remove(run)
         try:
-            return await self._keep(conversation_id, _ended_answer(run, plan, outcome)) or outcome
+            answer = _ended_answer(job, plan, outcome)
+            return await self._keep(conversation_id, answer) or outcome
         except Exception as exc:  # noqa: BLE001  # a log without an end would leave its readers waiting for ever
             self._observer.defect(run, exc)
             return DEFECT
@@ -199,7 +207,7 @@ class Generator:
             return
         run.ended_at = self._stamps.now()
         if isinstance(outcome, Ending):
-            run.append(_finished(run, outcome, plan.answer.message_id))
+            run.append(_finished(job, outcome, plan.answer.message_id))
         else:
             saved = run.origin.conversation_id is not None
             run.fail(outcome, plan.answer.message_id if saved else None)
@@ -210,7 +218,7 @@ class Generator:
         run = job.run
         run.ended_at = self._stamps.now()
         if isinstance(outcome, Ending):
-            run.append(_finished(run, outcome, None))
+            run.append(_finished(job, outcome, None))
         else:
             run.fail(outcome, None)
             if not run.origin.detached:
@@ -243,6 +251,21 @@ class Generator:
         self.checkpoints.leave(conversation_id, answer, self._stamps.now())
         return failure
 
+    async def _count_unsaved(self, job: "_Job") -> None:
+        """Count what an answer cost that is not saved; nothing of what was said is stored."""
+        run, plan = job.run, job.plan
+        if run.started is None or plan is None or run.origin.conversation_id is not None:
+            return
+        owner, answer = run.origin.owner, _with_cost(job, plan.answer)
+        try:
+            async with asyncio.timeout(LEAST_PATIENCE_SECONDS):
+                await self._store.record(owner, answer)
+        except (ServiceError, TimeoutError) as exc:
+            self._observer.store_failed("record", exc)
+            self.checkpoints.leave_uncounted(owner, answer)
+        except Exception as exc:  # noqa: BLE001  # the run has ended well all the same
+            self._observer.defect(run, exc)
+
 
 @define
 class _Job:
@@ -253,34 +276,60 @@ class _Job:
     plan: Plan | None = None
     admission: Admission | None = None
     """Where the owner has limits."""
+    timing: Timing | None = None
+    """Once the answer has ended."""
 
 
-def _tokens(run: Run, plan: Plan, outcome: Ending | Problem) -> int:
-    """What Groq says, else a low estimate: who cancels before the end is told has used as much."""
+def _take_stock(job: _Job, outcome: Ending | Problem) -> None:
+    """What the answer took, before it is stored and told: both say the same."""
+    run = job.run
+    job.timing = run.timing()
     if isinstance(outcome, Ending) and outcome.usage:
-        return outcome.usage.total_tokens
+        run.usage = outcome.usage
+    if job.plan:
+        run.cost = cost_of(run.usage, job.plan.prompt.model.pricing)
+
+
+def _tokens(run: Run, plan: Plan) -> int:
+    """What Groq says, else a low estimate: who cancels before the end is told has used as much."""
+    if run.usage:
+        return run.usage.total_tokens
     asked = (turn.content for turn in plan.prompt.turns)
     return typical_tokens(*asked, run.content.whole(), run.reasoning.whole())
 
 
-def _ended_answer(run: Run, plan: Plan, outcome: Ending | Problem) -> Answer:
+def _with_cost(job: _Job, answer: Answer) -> Answer:
+    assert job.timing
+    assert job.plan
+    return evolve(
+        answer,
+        usage=job.run.usage,
+        milliseconds=round(job.timing.total_time * MILLI),
+        nanodollars=nanodollars_of(job.run.usage, job.plan.prompt.model.pricing),
+    )
+
+
+def _ended_answer(job: _Job, plan: Plan, outcome: Ending | Problem) -> Answer:
+    run = job.run
     whole = isinstance(outcome, Ending) and outcome.finish_reason is not FinishReason.CANCELLED
     return evolve(
-        plan.answer,
+        _with_cost(job, plan.answer),
         content=run.content.whole(),
         reasoning=run.reasoning.whole() or None,
         status=AnswerStatus.COMPLETE if whole else AnswerStatus.PARTIAL,
         finish_reason=outcome.finish_reason if isinstance(outcome, Ending) else None,
-        usage=outcome.usage if isinstance(outcome, Ending) else None,
     )
 
 
-def _finished(run: Run, ending: Ending, message_id: str | None) -> Finished:
+def _finished(job: _Job, ending: Ending, message_id: str | None) -> Finished:
+    run = job.run
+    assert job.timing
     content = run.content.whole().encode()
     return Finished(
         finish_reason=ending.finish_reason,
-        usage=ending.usage,
-        timing=run.timing(),
+        usage=run.usage,
+        cost=run.cost,
+        timing=job.timing,
         message_id=message_id,
         content_length=len(content),
         content_sha256=hashlib.sha256(content).hexdigest(),

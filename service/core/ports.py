@@ -14,9 +14,11 @@ from service.core.conversation import (
     Hyperparameters,
     Question,
     Summary,
+    Usage,
 )
 from service.core.events import Delta, Ending
 from service.core.quota import Admission, Quota
+from service.core.spending import By, Spent
 
 if TYPE_CHECKING:
     from service.core.run import Run
@@ -53,10 +55,13 @@ class LanguageModel(Protocol):
     simulated: bool
     """Whether the answers come from the built-in simulator."""
 
-    def answer(self, prompt: Prompt) -> AbstractAsyncContextManager[AsyncIterator[Delta | Ending]]:
+    def answer(
+        self, prompt: Prompt
+    ) -> AbstractAsyncContextManager[AsyncIterator[Delta | Usage | Ending]]:
         """Entered when the model has accepted the prompt; leaving it ends the generation at once.
 
-        Iterating gives deltas as they arrive, then one `Ending`. Entering and iterating raise
+        Iterating gives deltas as they arrive, then one `Ending`; and the usage of the answer so
+        far whenever it is told, since an ending may not follow. Entering and iterating raise
         `ServiceError` of an `upstream-…` kind, `model-unavailable` or `context-too-long`.
         """
         ...
@@ -131,6 +136,9 @@ class ConversationStore(Protocol):
     Methods that change something do all of it or nothing, also when the caller is cancelled.
     What belongs to another owner is not there.
 
+    What an answer cost is counted for its owner as soon as it begins, and stays counted when it is
+    removed. What is known of it is replaced whenever the answer is kept again.
+
     Claims keep the runs of several processes out of each other's conversations. They lapse with
     the process that holds them; where only one process has the store, they are `Runs`' alone.
     """
@@ -189,7 +197,7 @@ class ConversationStore(Protocol):
     async def finish(self, conversation_id: str, answer: Answer, updated_at: str) -> None:
         """Keep an answer as it ended, in place of what was checkpointed; release the claim.
 
-        May be repeated; an answer that is gone is passed over.
+        May be repeated; an answer that is gone is passed over, though what it cost is counted.
         """
         ...
 
@@ -223,6 +231,19 @@ class ConversationStore(Protocol):
 
     async def count(self) -> int:
         """How many conversations there are, of all owners."""
+        ...
+
+    # What was spent.
+
+    async def record(self, owner: str, answer: Answer) -> None:
+        """Count an answer that is not kept. May be repeated."""
+        ...
+
+    async def usage(self, owner: str, start: str, end: str, by: By) -> Sequence[Spent]:
+        """What an owner's answers cost that were begun from one time on and before another.
+
+        In the order of keys; those that have nothing are left out.
+        """
         ...
 
     # To move conversations from one store to another.

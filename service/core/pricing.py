@@ -1,15 +1,19 @@
 """What does an answer cost?"""
 
 from service.core.catalogue import Pricing
-from service.core.conversation import Usage
+from service.core.conversation import NANO, Usage
 
-MILLION = 1_000_000
-DIGITS = 9
-"""After the point: a thousandth of what the cheapest token costs."""
+NANODOLLARS_PER_MILLIONTH = 1000
 
 
 def cost_of(usage: Usage | None, pricing: Pricing | None) -> float | None:
-    """US dollars for the tokens of an answer; None where tokens or prices are not known.
+    """US dollars for the tokens of an answer; None where tokens or prices are not known."""
+    cost = nanodollars_of(usage, pricing)
+    return None if cost is None else cost / NANO
+
+
+def nanodollars_of(usage: Usage | None, pricing: Pricing | None) -> int | None:
+    """The same in billionths, of which a token costs some forty or more.
 
     Cached tokens of a prompt cost their own price where there is one
     (https://console.groq.com/docs/prompt-caching).
@@ -20,9 +24,9 @@ def cost_of(usage: Usage | None, pricing: Pricing | None) -> float | None:
     if cached_price is None:
         cached_price = pricing.prompt_per_million
     fresh = max(0, usage.prompt_tokens - usage.cached_tokens)
-    dollars = (
+    millionths = (
         fresh * pricing.prompt_per_million
         + usage.cached_tokens * cached_price
         + usage.completion_tokens * pricing.completion_per_million
-    ) / MILLION
-    return round(dollars, DIGITS)
+    )
+    return round(millionths * NANODOLLARS_PER_MILLIONTH)

@@ -90,6 +90,8 @@ class RunState(Struct, frozen=True, kw_only=True):
     reasoning: str
     finish_reason: FinishReason | None
     usage: Usage | None
+    cost: float | None
+    """US dollars."""
     timing: Timing | None
     error: ProblemBody | None
     last_seq: int
@@ -136,6 +138,10 @@ class Run:
         self.stopped_by: Stop | None = None
         self.quota: Quota | None = None
         """What its owner had left when the run was last counted; None where it does not count."""
+        self.usage: Usage | None = None
+        """As far as Groq has told."""
+        self.cost: float | None = None
+        """US dollars, once the answer has ended; None where they are not known."""
         self.content = Text()
         self.reasoning = Text()
         self.size = 0
@@ -189,7 +195,8 @@ class Run:
             content=self.content.whole(),
             reasoning=self.reasoning.whole(),
             finish_reason=finished.finish_reason if finished else None,
-            usage=finished.usage if finished else None,
+            usage=self.usage,
+            cost=self.cost,
             timing=finished.timing if finished else None,
             error=self.ending.error if isinstance(self.ending, Failed) else None,
             last_seq=self.last_seq,
@@ -229,6 +236,8 @@ class Run:
             self.stage = Stage.ANSWERED
             self.started = event
         else:
+            if isinstance(event, Finished):
+                self.usage, self.cost = event.usage, event.cost
             self.ending = event
             self._stop_generation = None  # it would keep the task, and so the prompt
             self._end_grace()

@@ -70,12 +70,13 @@ class Chunks:
         """Whether `[DONE]` or a failure was seen; what follows does not count."""
         self.tokens = 0
         """Deltas with text so far: Groq sends one for each token."""
+        self.usage: Usage | None = None
+        """Of the answer so far, as told last."""
         self._pieces: list[bytes] = []
         self._size = 0
         self._held_back = b""
         self._failure: str | None = None
         self._finish_reason: FinishReason | None = None
-        self._usage: _Usage | None = None
         self._content: list[str] = []
         self._reasoning: list[str] = []
         self._tool_calls: list[Raw] = []
@@ -120,8 +121,7 @@ class Chunks:
         """
         if self._failure:
             raise ServiceError(Kind.UPSTREAM_ERROR, self._failure)
-        usage = self._usage
-        return Ending(self._finish_reason or FinishReason.STOP, _counted(usage) if usage else None)
+        return Ending(self._finish_reason or FinishReason.STOP, self.usage)
 
     def _without_cr(self, data: bytes) -> bytes:
         """CRLF as LF; a CR at the end waits for what follows it."""
@@ -151,6 +151,9 @@ class Chunks:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             self._fail(UNREADABLE)
             return
+        # Stated up to three times, each time in full; an error does not undo what was paid.
+        if usage := chunk.usage or (chunk.x_groq and chunk.x_groq.usage):
+            self.usage = _counted(usage)
         if chunk.error or (chunk.x_groq and chunk.x_groq.error):
             self._fail(BROKEN_OFF)
             return
@@ -166,9 +169,6 @@ class Chunks:
             if choice.finish_reason:
                 reason = _FINISH_REASONS.get(choice.finish_reason, FinishReason.STOP)
                 self._finish_reason = reason
-        # Stated up to three times, each time in full.
-        if usage := chunk.usage or (chunk.x_groq and chunk.x_groq.usage):
-            self._usage = usage
 
     def _tools(self, delta: _Delta) -> None:
         try:

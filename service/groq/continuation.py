@@ -59,8 +59,10 @@ class Rest:
         self._tokens = tokens
         self._white_space = white_space
 
-    def joined(self, part: Delta | Ending) -> Delta | Ending | None:
+    def joined(self, part: Delta | Usage | Ending) -> Delta | Usage | Ending | None:
         """A part as it follows the beginning; None where nothing new is left of it."""
+        if isinstance(part, Usage):
+            return self._summed(part)
         if isinstance(part, Ending):
             return evolve(part, usage=part.usage and self._summed(part.usage))
         if self._white_space and part.content:

@@ -7,6 +7,7 @@ from functools import partial
 
 import groq
 
+from service.core.conversation import Usage
 from service.core.errors import Kind, ServiceError
 from service.core.events import Delta, Ending
 from service.core.ports import Prompt
@@ -40,7 +41,7 @@ class GroqModel:
         self._breakers: dict[str, Breaker] = {}
 
     @asynccontextmanager
-    async def answer(self, prompt: Prompt) -> AsyncIterator[AsyncIterator[Delta | Ending]]:
+    async def answer(self, prompt: Prompt) -> AsyncIterator[AsyncIterator[Delta | Usage | Ending]]:
         """See `service.core.ports.LanguageModel`."""
         deadline = asyncio.timeout(self._limits.first_token_seconds)
         try:
@@ -70,14 +71,14 @@ class GroqModel:
 
     def _parts(
         self, prompt: Prompt, reading: Reading, deadline: asyncio.Timeout
-    ) -> AsyncGenerator[Delta | Ending, None]:
+    ) -> AsyncGenerator[Delta | Usage | Ending, None]:
         if self._limits.continue_interrupted and CAPABILITY in prompt.model.capabilities:
             return self._continued(prompt, reading, deadline)
         return reading.parts()
 
     async def _continued(
         self, prompt: Prompt, reading: Reading, deadline: asyncio.Timeout
-    ) -> AsyncGenerator[Delta | Ending, None]:
+    ) -> AsyncGenerator[Delta | Usage | Ending, None]:
         """The parts of an answer that goes on, at most once, where it breaks off."""
         begun = Begun()
         try:

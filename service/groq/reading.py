@@ -1,11 +1,12 @@
 """How is one response read? As it comes, unless Groq is silent for too long."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
 
 import httpx
 
+from service.core.conversation import Usage
 from service.core.errors import Kind, ServiceError
 from service.core.events import Delta, Ending
 from service.core.silence import Silence
@@ -38,35 +39,52 @@ class Reading:
         self._seconds_left = _paused(deadline)
         self._trial = trial
         self._reader: asyncio.Task[object] | None = None
+        self._silence: Silence | None = None
         self._waiting = False
         self._interrupted = False
 
-    async def parts(self) -> AsyncGenerator[Delta | Ending, None]:
-        """Deltas, and the ending.
+    async def parts(self) -> AsyncGenerator[Delta | Usage | Ending, None]:
+        """Deltas, what Groq tells of usage, and the ending.
 
         Raises `ServiceError(UPSTREAM_ERROR)` where the answer breaks off, and `UPSTREAM_TIMEOUT`
         where it falls silent.
         """
         chunks = self.chunks
-        assert isinstance(self._response.stream, httpx.AsyncByteStream)
-        stream = aiter(self._response.stream)  # `aiter_raw` without its layer around each read
-        silence: Silence | None = None
+        stream = _bytes_of(self._response)
         self._reader = asyncio.current_task()
         self._deadline.reschedule(asyncio.get_running_loop().time() + self._seconds_left)
-        try:
+        with self._failures():
             self._waiting = True
             async for data in stream:
-                if silence is None:
-                    self._deadline.reschedule(None)
-                    self._trial.succeeded()
-                    silence = Silence(self._idle_seconds, self._interrupt)
-                silence.touch()
-                if delta := chunks.feed(data):
-                    self._waiting = False
+                (self._silence or self._begin()).touch()
+                delta = chunks.feed(data)
+                self._waiting = False
+                if delta:
                     yield delta
-                    self._waiting = True
+                if chunks.usage:
+                    yield chunks.usage
+                self._waiting = True
                 if chunks.done:
                     break
+        if not chunks.done:
+            self._trial.failed()
+            raise ServiceError(Kind.UPSTREAM_ERROR, "Groq ended the answer before its end")
+        ending = chunks.ending()
+        await _drained(stream)
+        yield ending
+
+    def _begin(self) -> Silence:
+        """The first byte is there: from now on only silence is a failure."""
+        self._deadline.reschedule(None)
+        self._trial.succeeded()
+        self._silence = Silence(self._idle_seconds, self._interrupt)
+        return self._silence
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        """Turn what breaks the reading off into problems."""
+        try:
+            yield
         except httpx.HTTPError as exc:
             self._trial.failed()
             raise ServiceError(Kind.UPSTREAM_ERROR, "the connection to Groq broke off") from exc
@@ -76,14 +94,8 @@ class Reading:
             raise ServiceError(Kind.UPSTREAM_TIMEOUT, SILENT) from exc
         finally:
             self._waiting = False
-            if silence:
-                silence.stop()
-        if not chunks.done:
-            self._trial.failed()
-            raise ServiceError(Kind.UPSTREAM_ERROR, "Groq ended the answer before its end")
-        ending = chunks.ending()
-        await _drained(stream)
-        yield ending
+            if self._silence:
+                self._silence.stop()
 
     async def close(self) -> None:
         """Leave the connection, so that nothing more is written, and paid for."""
@@ -101,6 +113,12 @@ class Reading:
         """Whether somebody else than `_interrupt` has cancelled the reader, as in `Timeout`."""
         assert self._reader
         return not self._interrupted or self._reader.uncancel() > 0
+
+
+def _bytes_of(response: httpx.Response) -> AsyncIterator[bytes]:
+    """What is read from the network: `aiter_raw` without its layer around each read."""
+    assert isinstance(response.stream, httpx.AsyncByteStream)
+    return aiter(response.stream)
 
 
 def _paused(deadline: asyncio.Timeout) -> float:

@@ -28,6 +28,7 @@ from opentelemetry.trace import Span, SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from structlog.typing import EventDict
 
+from service.core.conversation import Usage
 from service.core.events import Delta, Ending, Finished
 from service.core.ports import LanguageModel, Prompt
 from service.core.run import Run
@@ -212,7 +213,7 @@ class _TracedModel:
             self._attributes[server.SERVER_PORT] = port
 
     @asynccontextmanager
-    async def answer(self, prompt: Prompt) -> AsyncIterator[AsyncIterator[Delta | Ending]]:
+    async def answer(self, prompt: Prompt) -> AsyncIterator[AsyncIterator[Delta | Usage | Ending]]:
         async with (
             self._tracing.asking(prompt, self._attributes),
             self._model.answer(prompt) as parts,

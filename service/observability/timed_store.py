@@ -16,6 +16,7 @@ from service.core.ports import (
     Page,
     Position,
 )
+from service.core.spending import By, Spent
 
 
 class Told(Protocol):
@@ -83,6 +84,14 @@ class TimedStore:
     async def finish(self, conversation_id: str, answer: Answer, updated_at: str) -> None:
         with self._timed("finish"):
             await self._store.finish(conversation_id, answer, updated_at)
+
+    async def record(self, owner: str, answer: Answer) -> None:
+        with self._timed("record"):
+            await self._store.record(owner, answer)
+
+    async def usage(self, owner: str, start: str, end: str, by: By) -> Sequence[Spent]:
+        with self._timed("usage"):
+            return await self._store.usage(owner, start, end, by)
 
     async def renew(self) -> Sequence[Lost]:
         with self._timed("renew"):

@@ -8,6 +8,7 @@ from service.core.conversation import Answer, AnswerStatus, Conversation, Messag
 from service.core.errors import Kind, ServiceError, no_conversation
 from service.core.ports import Beginning, Checkpoint, Kept, Lost, Page, Position
 from service.core.search import matches
+from service.core.spending import By, Expense, Spent, expense_of, sum_of
 
 
 class MemoryStore:
@@ -22,6 +23,7 @@ class MemoryStore:
         self._kept: dict[str, Conversation] = {}
         self._owners: dict[str, str] = {}
         self._growing: dict[str, str] = {}  # answer → conversation
+        self._expenses: dict[str, Expense] = {}  # by answer
         self._is_open = False
 
     async def open(self) -> None:
@@ -72,6 +74,7 @@ class MemoryStore:
             active_message_id=answer.message_id,
             messages=(*conversation.messages, *([question] if question else []), answer),
         )
+        self._expenses[answer.message_id] = expense_of(beginning.owner, answer)
         if answer.status is AnswerStatus.STREAMING:
             self._growing[answer.message_id] = beginning.conversation_id
 
@@ -85,6 +88,8 @@ class MemoryStore:
 
     async def finish(self, conversation_id: str, answer: Answer, updated_at: str) -> None:
         self._check_open()
+        if begun := self._expenses.get(answer.message_id):
+            self._expenses[answer.message_id] = expense_of(begun.owner, answer)
         conversation = self._kept.get(conversation_id)
         if conversation and conversation.message(answer.message_id):
             self._growing.pop(answer.message_id, None)
@@ -127,6 +132,18 @@ class MemoryStore:
         self._check_open()
         return len(self._kept)
 
+    async def record(self, owner: str, answer: Answer) -> None:
+        self._check_open()
+        self._expenses[answer.message_id] = expense_of(owner, answer)
+
+    async def usage(self, owner: str, start: str, end: str, by: By) -> Sequence[Spent]:
+        self._check_open()
+        found: dict[str, list[Expense]] = {}
+        for expense in self._expenses.values():
+            if expense.owner == owner and start <= expense.created_at < end:
+                found.setdefault(expense.key(by), []).append(expense)
+        return [sum_of(key, found[key]) for key in sorted(found)]
+
     async def ids(self, after: str, limit: int) -> Sequence[str]:
         self._check_open()
         return sorted(known for known in self._kept if known > after)[:limit]
@@ -145,8 +162,10 @@ class MemoryStore:
             self._kept[conversation_id] = one.conversation
             self._owners[conversation_id] = one.owner
             for message in one.conversation.messages:
-                if isinstance(message, Answer) and message.status is AnswerStatus.STREAMING:
-                    self._growing[message.message_id] = conversation_id
+                if isinstance(message, Answer):
+                    self._expenses[message.message_id] = expense_of(one.owner, message)
+                    if message.status is AnswerStatus.STREAMING:
+                        self._growing[message.message_id] = conversation_id
 
     def _has(self, owner: str, conversation_id: str) -> bool:
         return self._owners.get(conversation_id) == owner

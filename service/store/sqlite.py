@@ -30,7 +30,8 @@ from service.core.conversation import (
 from service.core.errors import Kind, ServiceError, no_conversation
 from service.core.ports import Beginning, Checkpoint, Kept, Lost, Page, Position
 from service.core.search import words as words_of
-from service.store.schema import COMMANDS, MIGRATIONS, SETTLE
+from service.core.spending import By, Spent
+from service.store.schema import COMMANDS, MIGRATIONS, SETTLE, SUMS
 
 # temp_store: the journal of a statement would otherwise go to a directory that containers lack.
 _WRITING = """
@@ -50,7 +51,8 @@ _CHANGE = """
     WHERE owner = ? AND conversation_id = ?
 """
 _DELETE = "DELETE FROM conversations WHERE owner = ? AND conversation_id = ?"
-_WRITE = "INSERT INTO whole VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_WRITE = "INSERT INTO whole VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_COUNT_EXPENSE = "INSERT INTO expense VALUES "
 
 _PING = "SELECT 1 FROM conversations LIMIT 1"
 _COUNT = "SELECT count(*) FROM conversations"
@@ -185,6 +187,15 @@ class SqliteStore:
         [(count,)] = await _read(self._reader, _COUNT)
         return int(count)
 
+    async def record(self, owner: str, answer: Answer) -> None:
+        usage = _json(answer.usage) if answer.usage else None
+        begun = (answer.message_id, owner, answer.created_at, answer.model)
+        row = (*begun, usage, answer.milliseconds, answer.nanodollars)
+        await self._insert(_COUNT_EXPENSE, [row])
+
+    async def usage(self, owner: str, start: str, end: str, by: By) -> Sequence[Spent]:
+        return [Spent(*row) for row in await self._search(SUMS[by], [owner, start, end])]
+
     async def ids(self, after: str, limit: int) -> Sequence[str]:
         return [known for (known,) in await _read(self._reader, _IDS, [after, limit])]
 
@@ -288,7 +299,7 @@ def _row(message: Message) -> tuple[object, ...]:
     """A message as the schema's commands take it."""
     said = (message.message_id, message.parent_message_id, message.content, message.created_at)
     if isinstance(message, Question):
-        return (*said, None, None, None, None, None, None, None)
+        return (*said, None, None, None, None, None, None, None, None, None)
     return (
         *said,
         message.model,
@@ -298,6 +309,8 @@ def _row(message: Message) -> tuple[object, ...]:
         _json(message.usage) if message.usage else None,
         message.system_prompt,
         _json(message.hyperparameters),
+        message.milliseconds,
+        message.nanodollars,
     )
 
 
@@ -350,6 +363,8 @@ def _message(row: sqlite3.Row) -> Message:
         _usage(row["usage"]) if row["usage"] else None,
         row["system_prompt"],
         _hyperparameters(row["hyperparameters"]),
+        row["milliseconds"],
+        row["nanodollars"],
     )
 
 

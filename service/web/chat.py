@@ -24,6 +24,8 @@ class ChatAnswer(Struct, frozen=True):
     reasoning: str
     finish_reason: FinishReason
     usage: Usage | None
+    cost: float | None
+    """US dollars."""
     timing: Timing
 
 
@@ -106,5 +108,6 @@ def _answer(run: Run) -> ChatAnswer:
         reasoning=run.reasoning.whole(),
         finish_reason=ending.finish_reason,
         usage=ending.usage,
+        cost=ending.cost,
         timing=ending.timing,
     )

@@ -1,6 +1,7 @@
 """How does what travels look? Examples, made of the types that travel."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 from attrs import frozen
@@ -10,10 +11,12 @@ from service.core.errors import Fault, Kind, Problem
 from service.core.events import Delta, Event, Failed, Finished, Started, Timing, problem_body
 from service.core.request import JsonObject
 from service.core.run import RunState, RunStatus
+from service.core.spending import By
 from service.web.chat import ChatAnswer, StartedRun
 from service.web.conversations import ConversationList
 from service.web.export import AssistantMessage, ShownConversation, UserMessage
 from service.web.health import Health, Liveness, Readiness
+from service.web.usage import UsageItem, UsageReport, UsageSum
 
 MODEL = "openai/gpt-oss-20b"
 RUN_ID = "01a20656-9923-73b4-af2e-b5818839d55f"
@@ -27,6 +30,18 @@ _TEXT_SHA256 = "4c186903549c3a98362870a72e9a635ac20a1d46e6b4e8ab0c13be95e3fbe93a
 _BEGAN, _ENDED = "2026-11-23T02:57:48.323Z", "2026-11-23T02:57:48.546Z"
 _USAGE = Usage(prompt_tokens=10, completion_tokens=1, total_tokens=11)
 _TIMING = Timing(0.206, 0.223)
+_COST = 0.00000105
+_SUM: Mapping[str, Any] = {
+    "answers": 1,
+    "prompt_tokens": 10,
+    "completion_tokens": 1,
+    "total_tokens": 11,
+    "reasoning_tokens": 0,
+    "cached_tokens": 0,
+    "seconds": 0.223,
+    "cost": _COST,
+    "unpriced": 0,
+}
 _PROMPT, _TEXT = "Explain quantum computing", "Quantum"
 
 
@@ -129,6 +144,7 @@ EVENTS: Mapping[str, Sequence[EventExample]] = {
             Finished(
                 finish_reason=FinishReason.STOP,
                 usage=_USAGE,
+                cost=_COST,
                 timing=_TIMING,
                 message_id=MESSAGE_ID,
                 content_length=7,
@@ -160,6 +176,7 @@ ANSWERS: Mapping[type, Example] = {
                 reasoning="",
                 finish_reason=FinishReason.STOP,
                 usage=_USAGE,
+                cost=_COST,
                 timing=_TIMING,
             ),
         ),
@@ -176,6 +193,7 @@ ANSWERS: Mapping[type, Example] = {
                 reasoning="",
                 finish_reason=FinishReason.STOP,
                 usage=_USAGE,
+                cost=_COST,
                 timing=_TIMING,
                 error=None,
                 last_seq=2,
@@ -188,6 +206,16 @@ ANSWERS: Mapping[type, Example] = {
             ConversationList(
                 items=(Summary(CONVERSATION_ID, _PROMPT, _BEGAN, _ENDED, 2, MODEL),),
                 next_cursor=None,
+            ),
+        ),
+        (
+            "a day",
+            UsageReport(
+                start="2025-01-01T00:00:00.000Z",
+                end="2025-02-01T00:00:00.000Z",
+                group_by=By.DAY,
+                items=(UsageItem(key="2025-01-31", **_SUM),),
+                total=UsageSum(**_SUM),
             ),
         ),
         (
@@ -216,6 +244,8 @@ ANSWERS: Mapping[type, Example] = {
                         reasoning=None,
                         finish_reason=FinishReason.STOP,
                         usage=_USAGE,
+                        seconds=_TIMING.total_time,
+                        cost=_COST,
                         system_prompt=None,
                         hyperparameters={"temperature": 0.7},
                     ),

@@ -37,6 +37,10 @@ class AssistantMessage(Struct, frozen=True, kw_only=True, tag_field="role", tag=
     reasoning: str | None
     finish_reason: FinishReason | None
     usage: Usage | None
+    seconds: float | None
+    """From the request to the end."""
+    cost: float | None
+    """US dollars."""
     system_prompt: str | None
     hyperparameters: Hyperparameters
 
@@ -123,6 +127,8 @@ def _message(message: Message) -> UserMessage | AssistantMessage:
         reasoning=message.reasoning,
         finish_reason=message.finish_reason,
         usage=message.usage,
+        seconds=message.seconds,
+        cost=message.cost,
         system_prompt=message.system_prompt,
         hyperparameters=message.hyperparameters,
     )

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiohttp import web
 from attrs import frozen
 
+from service.core.accounts import Accounts
 from service.core.catalogue import Catalogue
 from service.core.chat import Chat
 from service.core.conversations import Conversations
@@ -50,6 +51,7 @@ class WebSettings:
 
 CHAT = web.AppKey("chat", Chat)
 CONVERSATIONS = web.AppKey("conversations", Conversations)
+ACCOUNTS = web.AppKey("accounts", Accounts)
 CATALOGUE = web.AppKey("catalogue", Catalogue)
 CHECKS = web.AppKey("checks", Mapping[str, Check])
 SETTINGS = web.AppKey("settings", WebSettings)

@@ -20,6 +20,7 @@ class Tag(StrEnum):
     RUNS = "runs"
     CONVERSATIONS = "conversations"
     MODELS = "models"
+    USAGE = "usage"
     HEALTH = "health"
     CONTRACT = "contract"
 

@@ -33,6 +33,7 @@ from service.web.operation import (
     json_of,
 )
 from service.web.schemas import REF, Schema, ref
+from service.web.usage import UsageReport
 
 _SOCKET = "/api/chat/ws"
 _CONVERSATION = "/api/conversations/{conversation_id}"
@@ -290,6 +291,14 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         ],
         [parameters.CONVERSATION_ID, parameters.FORMAT],
         problems=(*_STORED, Kind.VALIDATION_ERROR),
+    ),
+    ("GET", "/api/usage"): Operation(
+        "show_usage",
+        Tag.USAGE,
+        "Add up what your answers cost.",
+        [_ok("By day or model, and in all.", UsageReport)],
+        parameters.PERIOD,
+        problems=(Kind.VALIDATION_ERROR, Kind.STORE_UNAVAILABLE),
     ),
     ("GET", "/api/models"): Operation(
         "list_models",

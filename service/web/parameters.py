@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from service.core.run import START
+from service.core.spending import By
 from service.web import examples, runs
 from service.web.body import IDEMPOTENCY_KEY, KEY_PATTERN
 from service.web.conversations import DEFAULT_LIMIT, LONGEST_QUERY, MOST
@@ -113,3 +114,30 @@ HANDSHAKE: Sequence[Parameter] = [
         ),
     )
 ]
+
+_MOMENT: Schema = {
+    "anyOf": [{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}]
+}
+PERIOD: Sequence[Parameter] = (
+    Parameter(
+        "from",
+        Place.QUERY,
+        "The first day (UTC) or moment; by default 30 days before the end.",
+        _MOMENT,
+        "2025-01-01",
+    ),
+    Parameter(
+        "to",
+        Place.QUERY,
+        "The last day, which is included, or the moment after the last; by default now.",
+        _MOMENT,
+        "2025-01-31",
+    ),
+    Parameter(
+        "group_by",
+        Place.QUERY,
+        "What sums are made by.",
+        {"type": "string", "enum": list(By), "default": By.DAY},
+        By.MODEL,
+    ),
+)

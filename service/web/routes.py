@@ -14,6 +14,7 @@ from service.web import (
     models,
     openapi,
     runs,
+    usage,
 )
 from service.web.authentication import SOCKET_PATH
 
@@ -35,6 +36,7 @@ ROUTES: Sequence[web.RouteDef] = (
     web.post(f"{_CONVERSATION}/messages/{{message_id}}/regenerate", chat.regenerate),
     web.get(f"{_CONVERSATION}/export", conversations.export_conversation, allow_head=False),
     web.get("/api/models", models.list_models, allow_head=False),
+    web.get("/api/usage", usage.show_usage, allow_head=False),
     web.get("/openapi.json", openapi.openapi, allow_head=False),
     web.get("/asyncapi.json", asyncapi.asyncapi, allow_head=False),
     web.get("/health", health.health),

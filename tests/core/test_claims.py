@@ -59,7 +59,7 @@ class TestTaking:
             first = await begun(made)
             await made.asked(conversation_id=id_of(first), save_conversation=False)
 
-            assert made.store.calls == ["get"]
+            assert made.store.calls == ["get", "record"]
 
     async def test_a_new_conversation_is_claimed_as_it_begins(self) -> None:
         async with chatting(stuck()) as made:

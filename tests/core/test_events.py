@@ -32,6 +32,7 @@ STARTED = Started(
 FINISHED = Finished(
     finish_reason=FinishReason.LENGTH,
     usage=Usage(1, 2, 3, 4, 5),
+    cost=0.25,
     timing=Timing(0.5, 1.5),
     message_id="answer",
     content_length=2,
@@ -107,6 +108,7 @@ class TestTheEnd:
                 "reasoning_tokens": 4,
                 "cached_tokens": 5,
             },
+            "cost": 0.25,
             "timing": {"time_to_first_token": 0.5, "total_time": 1.5},
             "message_id": "answer",
             "content_length": 2,

@@ -53,6 +53,7 @@ def finished(run: Run, reason: FinishReason = FinishReason.STOP) -> Finished:
     return Finished(
         finish_reason=reason,
         usage=USAGE,
+        cost=None,
         timing=run.timing(),
         message_id="answer",
         content_length=len(content),

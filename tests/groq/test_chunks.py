@@ -268,6 +268,25 @@ def test_usage_is_taken_from_where_older_answers_have_it() -> None:
 
 
 @pytest.mark.parametrize(
+    "last",
+    [
+        chunk({}, usage={"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3})
+        + b"data: no JSON\n\n",
+        b'data: {"error":"e","usage":'
+        b'{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}\n\n',
+        b'data: {"x_groq":{"error":"e","usage":'
+        b'{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3}}}\n\n',
+    ],
+    ids=["before", "with an error", "with an error of its own"],
+)
+def test_usage_is_kept_though_the_answer_fails(last: bytes) -> None:
+    chunks, _ = read([chunk({"content": "a"}), last])
+
+    assert failure(chunks)
+    assert chunks.usage == Usage(1, 2, 3)
+
+
+@pytest.mark.parametrize(
     ("said_reason", "reason"),
     [
         ("stop", FinishReason.STOP),

@@ -21,6 +21,7 @@ from service.groq.reading import DRAIN_SECONDS
 from service.simulator import (
     DONE,
     Answer,
+    Cut,
     Gate,
     NoResponse,
     Piece,
@@ -621,3 +622,44 @@ async def test_an_answer_that_comes_before_the_prompt_was_sent_counts() -> None:
 
     assert outcome.content == "Begun"
     assert await tasks() == []
+
+
+TOLD = chunk({}, usage={"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3})
+
+
+@pytest.mark.parametrize(
+    "end",
+    [[], [Cut()], [b'data: {"error":{"message":"m"}}\n\n'], [b"data: no JSON\n\n"]],
+    ids=["ended", "cut", "error", "unreadable"],
+)
+async def test_usage_is_told_before_a_failure_as_soon_as_groq_tells_it(
+    model: GroqModel, script: Script, end: Sequence[Piece]
+) -> None:
+    gate = asyncio.Event()
+    script.next(Raw([chunk({"content": "a"}), TOLD, Gate(gate), *end]))
+
+    heard: list[object] = []
+
+    async def hear() -> None:
+        async with model.answer(prompt()) as parts:
+            async for part in parts:
+                heard.append(part)
+                if isinstance(part, Usage):
+                    gate.set()
+
+    with pytest.raises(ServiceError) as raised:
+        await hear()
+
+    assert heard[:2] == [Delta("a"), Usage(1, 2, 3)]
+    assert raised.value.problem.kind is Kind.UPSTREAM_ERROR
+
+
+async def test_usage_is_told_before_a_failure_that_comes_with_it(
+    model: GroqModel, script: Script
+) -> None:
+    script.next(Raw([chunk({"content": "a"}) + TOLD + b"data: no JSON\n\n"]))
+
+    outcome = await ask(model)
+
+    assert (outcome.content, outcome.usage) == ("a", Usage(1, 2, 3))
+    assert outcome.problem

@@ -26,6 +26,7 @@ OWNER, OTHER = "ann", "bob"
 """Of what the tests keep, and somebody else."""
 
 USAGE = Usage(10, 20, 30, reasoning_tokens=5, cached_tokens=3)
+MILLISECONDS, NANODOLLARS = 1234, 2**40
 SETTINGS: Hyperparameters = {
     "temperature": 1.0,
     "max_tokens": 2048,
@@ -71,6 +72,8 @@ def ended(name: str, content: str, *, at: int = 1, reasoning: str | None = None)
         USAGE,
         "Be brief.",
         SETTINGS,
+        MILLISECONDS,
+        NANODOLLARS,
     )
 
 

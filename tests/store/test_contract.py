@@ -10,6 +10,7 @@ from service.core.conversation import AnswerStatus, Conversation, Message, Summa
 from service.core.errors import Kind, ServiceError
 from service.core.ports import Beginning, Checkpoint, ConversationStore, Page, Position
 from service.core.search import words
+from service.core.spending import By
 from store.samples import OWNER, beginning, ended, growing, kept, moment, question
 
 Use = Callable[[ConversationStore], Awaitable[object]]
@@ -28,6 +29,8 @@ USES: dict[str, Use] = {
     "ids": lambda store: store.ids("", 10),
     "read": lambda store: store.read(["c-1"]),
     "write": lambda store: store.write([kept("1")]),
+    "record": lambda store: store.record(OWNER, ended("1", "")),
+    "usage": lambda store: store.usage(OWNER, "", "z", By.DAY),
 }
 TEXTS = {
     "empty": "",

@@ -16,6 +16,7 @@ from service.core.conversation import Answer, AnswerStatus, Conversation, Finish
 from service.core.errors import ServiceError
 from service.core.ports import Beginning, Checkpoint, ConversationStore, Kept, Position
 from service.core.search import words
+from service.core.spending import By
 from service.store.open import open_store
 from store.samples import SETTINGS, STORES, USAGE, ended, growing, moment
 
@@ -94,8 +95,23 @@ def endings(draw: st.DrawFn, begun: dict[str, str]) -> Call:
         status=draw(st.sampled_from([AnswerStatus.COMPLETE, AnswerStatus.PARTIAL])),
         finish_reason=draw(st.none() | st.sampled_from(FinishReason)),
         usage=draw(st.sampled_from([USAGE, None])),
+        milliseconds=draw(st.none() | st.integers(0, 2**40)),
+        nanodollars=draw(st.none() | st.integers(0, 2**50)),
     )
     return Call("finish", (begun[name], answer, draw(MOMENTS)))
+
+
+@st.composite
+def records(draw: st.DrawFn) -> Call:
+    """Of answers that are not kept; a few that meet."""
+    answer = evolve(
+        ended(draw(st.sampled_from(["u", "v"])), ""),
+        created_at=draw(MOMENTS),
+        model=draw(st.sampled_from(["small", "large", "é", "\uffff", "\U0001f600"])),
+        usage=draw(st.sampled_from([USAGE, None])),
+        nanodollars=draw(st.none() | st.integers(0, 2**50)),
+    )
+    return Call("record", (draw(OWNERS), answer))
 
 
 CHECKPOINTS = st.lists(
@@ -125,7 +141,9 @@ PAGES = st.builds(
     st.none() | st.builds(Position, MOMENTS, CONVERSATIONS),
     TEXTS,
 )
+USAGES = st.tuples(OWNERS, MOMENTS, MOMENTS, st.sampled_from(By))
 LOOKS = st.one_of(
+    USAGES.map(lambda period: Call("usage", period)),
     st.tuples(st.just("") | CONVERSATIONS, st.integers(1, 3)).map(lambda place: Call("ids", place)),
     st.lists(CONVERSATIONS, max_size=3).map(lambda ids: Call("read", (ids,))),
 )
@@ -139,7 +157,7 @@ def conversations(draw: st.DrawFn) -> list[Call]:
     begun: dict[str, str] = {}
     for number in range(draw(st.integers(1, 20))):
         choices = [beginnings(str(number)), writings(str(number)), CHECKPOINTS, CHANGES]
-        choices += [DELETIONS, CLAIMS, PAGES, LOOKS]
+        choices += [DELETIONS, CLAIMS, PAGES, LOOKS, records()]
         endings_or_reopenings = [endings(begun), endings(begun), REOPENINGS] if begun else []
         call = draw(st.one_of(choices[:1] * 2 + choices + endings_or_reopenings))
         begun |= answers_of(call)
@@ -181,6 +199,7 @@ async def everything(store: ConversationStore) -> list[object]:
     """All that a store can be asked."""
     owners = ("", "ann", "é", "nobody")
     calls = [Call("count"), Call("ping"), Call("ids", ("", 100)), Call("read", ([*IDS, "c-x"],))]
+    calls += [Call("usage", (owner, "", "9999", by)) for owner in owners for by in By]
     calls += [Call("get", place) for place in product(owners, [*IDS, "c-x"])]
     calls += [
         Call("page", (owner, 100, None, words(sought)))

@@ -13,14 +13,24 @@ import aiosqlite
 import pytest
 from attrs import evolve
 
-from service.core.conversation import AnswerStatus, Conversation
+from service.core.conversation import Answer, AnswerStatus, Conversation, Usage
 from service.core.errors import Kind, ServiceError
 from service.core.owners import ANONYMOUS
 from service.core.ports import Position
+from service.core.spending import By, Spent
 from service.store.open import open_store
-from service.store.schema import MIGRATIONS
+from service.store.schema import MIGRATIONS, SUMS
 from service.store.sqlite import SqliteStore, migrate, page_query
-from store.samples import OWNER, beginning, ended, growing, kept, moment, question
+from store.samples import (
+    NANODOLLARS,
+    OWNER,
+    beginning,
+    ended,
+    growing,
+    kept,
+    moment,
+    question,
+)
 from store.writer import PIECES, answer
 
 BUSY_SECONDS = 0.2
@@ -186,6 +196,53 @@ async def test_a_database_of_version_1_is_brought_up_to_date(path: Path) -> None
     )
     assert [summary.conversation_id for summary in listed.items] == ["c-1"]
     assert [summary.conversation_id for summary in of_owner.items] == ["c-2"]
+
+
+async def test_a_database_of_version_2_counts_what_is_there(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    usage = '{"prompt_tokens":10,"completion_tokens":20,"total_tokens":30,"cached_tokens":3}'
+    with other_process(path) as connection:
+        connection.create_function("search_words", 1, str.lower)
+        connection.executescript("".join(MIGRATIONS[:2]))
+        connection.executescript(f"""
+            PRAGMA user_version = 2;
+            INSERT INTO conversations VALUES (1, 'c-1', 'Old', 'then', 'then', 'a-1', '{OWNER}');
+            INSERT INTO messages (
+                conversation, message_id, parent_message_id, created_at, content, model, status,
+                usage, hyperparameters
+            ) VALUES
+                (1, 'q-1', NULL, '2025-01-01', 'Why?', NULL, NULL, NULL, NULL),
+                (1, 'a-1', 'q-1', '2025-01-01', 'So.', 'small', 'complete', '{usage}', '{{}}'),
+                (1, 'a-2', 'q-1', '2025-01-02', 'S', 'small', 'streaming', NULL, '{{}}');
+        """)  # nothing here comes from elsewhere
+    store = SqliteStore(path, busy_seconds=BUSY_SECONDS)
+    await store.open()
+
+    conversation = await store.get(OWNER, "c-1")
+    spent = await store.usage(OWNER, "2025", "2026", By.DAY)
+    await store.finish("c-1", ended("2", "text"), moment(2))
+    later = await store.usage(OWNER, "2025", "2026", By.MODEL)
+
+    await store.close()
+    assert version_of(path) == len(MIGRATIONS)
+    assert conversation
+    answer = conversation.messages[1]
+    assert isinstance(answer, Answer)
+    assert (answer.usage, answer.cost) == (Usage(10, 20, 30, 0, 3), None)
+    assert spent == [
+        Spent("2025-01-01", 1, 10, 20, 30, 0, 3, 0, 0, unpriced=1),
+        Spent("2025-01-02", 1, 0, 0, 0, 0, 0, 0, 0, unpriced=1),
+    ]
+    assert [(one.answers, one.unpriced, one.nanodollars) for one in later] == [(2, 1, NANODOLLARS)]
+
+
+async def test_sums_are_made_along_the_index(store: SqliteStore, path: Path) -> None:
+    with other_process(path) as connection:
+        rows = connection.execute(f"EXPLAIN QUERY PLAN {SUMS[By.DAY]}", ["", "", ""]).fetchall()
+
+    assert rows[0][-1] == (
+        "SEARCH expenses USING PRIMARY KEY (owner=? AND created_at>? AND created_at<?)"
+    )
 
 
 async def test_migrations_are_done_once_in_order_and_each_whole(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ async def test_it_answers_with_one_object_when_the_run_ends(served: Running) -> 
         "reasoning",
         "finish_reason",
         "usage",
+        "cost",
         "timing",
     }
     assert answer["run_id"] == response.headers["X-Run-Id"]

@@ -250,6 +250,7 @@ async def test_whatever_succeeds_is_as_described() -> None:
         await client.ask("export_conversation", 200, **here)
         await client.ask("export_conversation", 200, **here, format="markdown")
         await client.ask("delete_conversation", 204, **here)
+        await client.ask("show_usage", 200, group_by="model")
         for name in ("list_models", "openapi", "asyncapi", "metrics"):
             await client.ask(name, 200)
         for name in ("health", "live", "ready"):

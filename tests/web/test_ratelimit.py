@@ -182,7 +182,7 @@ class TestARunTooMany:
         assert again == (200, {})
 
     async def test_is_one_of_its_owner_only(self) -> None:
-        async with running(RATE_LIMIT_REQUESTS="1/minute", middlewares=[named]) as served:
+        async with running(None, [named], RATE_LIMIT_REQUESTS="1/minute") as served:
             owners = ["ann", "bob", "ann", "", "bob", ""]
             statuses = [(await ask(served, headers={"X-Owner": one}))[0] for one in owners]
 

@@ -31,6 +31,7 @@ STATE = {
     "reasoning",
     "finish_reason",
     "usage",
+    "cost",
     "timing",
     "error",
     "last_seq",

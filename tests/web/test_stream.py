@@ -89,6 +89,7 @@ async def test_finished_says_what_was_answered(shared: Running) -> None:
         "content",
         "finish_reason",
         "usage",
+        "cost",
         "timing",
         "message_id",
         "content_length",

@@ -37,6 +37,8 @@ MESSAGE_INDEXES = [
     IndexModel([("holder", 1)], name="growing", sparse=True),
 ]
 
+EXPENSE_INDEXES = [IndexModel([("owner", 1), ("created_at", 1)], name="by_time")]
+
 
 class Database:
     """A client and its collections, not connected yet. Raises `ValueError` for a bad URL.
@@ -74,6 +76,7 @@ class Database:
             ) from None
         self.conversations: Collection = database["conversations"]
         self.messages: Collection = database["messages"]
+        self.expenses: Collection = database["expenses"]
         self.holders: Collection = database["holders"]
 
     async def prepare(self) -> None:
@@ -83,6 +86,7 @@ class Database:
             raise unavailable("MongoDB must be a replica set; a single node can be one")
         await self.conversations.create_indexes(CONVERSATION_INDEXES)
         await self.messages.create_indexes(MESSAGE_INDEXES)
+        await self.expenses.create_indexes(EXPENSE_INDEXES)
 
     async def wait(self) -> None:
         """Until what is under way has ended."""

@@ -180,6 +180,8 @@ def message_fields(message: Message) -> Document:
             name: list(value) if isinstance(value, tuple) else value
             for name, value in message.hyperparameters.items()
         },
+        "milliseconds": message.milliseconds,
+        "nanodollars": message.nanodollars,
         **({} if message.status is AnswerStatus.STREAMING else words),
     }
 
@@ -214,6 +216,8 @@ def message_of(document: Document) -> Message:
         Usage(**{name: int(value) for name, value in usage.items()}) if usage else None,
         document["system_prompt"],
         _hyperparameters(document["hyperparameters"]),
+        _whole(document.get("milliseconds")),
+        _whole(document.get("nanodollars")),
     )
 
 
@@ -225,6 +229,10 @@ def _reasoning(document: Document) -> str | None:
     reasoning: str | None = document["reasoning"]
     pieces = document.get("reasoning_pieces")
     return (reasoning or "") + "".join(pieces) if pieces else reasoning
+
+
+def _whole(number: int | None) -> int | None:
+    return None if number is None else int(number)  # else PyMongo's own type of large ones
 
 
 def _hyperparameters(document: Document) -> Hyperparameters:

@@ -14,6 +14,8 @@ from pymongo.errors import DuplicateKeyError
 from service.core.conversation import Answer, AnswerStatus, Conversation
 from service.core.errors import ServiceError, busy, no_conversation
 from service.core.ports import Beginning, Checkpoint, Kept, Lost, Page, Position
+from service.core.spending import By, Spent
+from service.store.mongo import ledger
 from service.store.mongo.database import Database, unavailable
 from service.store.mongo.documents import (
     GROWING_FIELDS,
@@ -209,6 +211,7 @@ class MongoStore:
                     ended_pipeline(answer, updated_at, claim),
                     session=session,
                 )
+            await ledger.count_ended(database, answer, session)
 
         await database.transact(change)
 
@@ -270,6 +273,16 @@ class MongoStore:
     @_asked
     async def count(self, opened: _Opened) -> int:
         return await opened.database.conversations.count_documents({})
+
+    @_asked
+    async def record(self, opened: _Opened, owner: str, answer: Answer) -> None:
+        await ledger.count(opened.database, owner, answer)
+
+    @_asked
+    async def usage(
+        self, opened: _Opened, owner: str, start: str, end: str, by: By
+    ) -> Sequence[Spent]:
+        return await ledger.sums(opened.database, owner, start, end, by)
 
     @_asked
     async def ids(self, opened: _Opened, after: str, limit: int) -> Sequence[str]:
@@ -364,6 +377,7 @@ async def _begin(opened: _Opened, beginning: Beginning) -> bool:
             owner, conversation_id, messages, number=number, holder=holder
         )
         await database.messages.insert_many(documents, session=session)
+        await ledger.count(database, owner, beginning.answer, session)
         return True
 
     try:
@@ -387,5 +401,6 @@ async def _write(opened: _Opened, kept: Kept) -> None:
         )
         if documents:
             await database.messages.insert_many(documents, session=session)
+        await ledger.count_all(database, kept.owner, kept.conversation.messages, session)
 
     await database.transact(change)
