@@ -18,6 +18,7 @@ class LogObserver:
             "run_started",
             run_id=run.run_id,
             request_id=run.origin.request_id,
+            owner=run.origin.owner or None,
             conversation_id=run.origin.conversation_id,
         )
 
@@ -39,6 +40,7 @@ class LogObserver:
             stopped_by=run.stopped_by.value if run.stopped_by else None,
             seconds=timing.total_time,
             time_to_first_token=timing.time_to_first_token,
+            cost=run.cost,
             prompt_tokens=usage.prompt_tokens if usage else None,
             completion_tokens=usage.completion_tokens if usage else None,
             events=run.last_seq + 1,

@@ -8,28 +8,19 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from attrs import frozen
 from pymongo import ReturnDocument, UpdateOne
-from pymongo.asynchronous.client_session import AsyncClientSession
-from pymongo.errors import DuplicateKeyError
 
 from service.core.conversation import Answer, AnswerStatus, Conversation
 from service.core.errors import ServiceError, busy, no_conversation
 from service.core.ports import Beginning, Checkpoint, Kept, Lost, Page, Position
 from service.core.spending import By, Spent
-from service.store.mongo import ledger
+from service.store.mongo import changes, ledger
 from service.store.mongo.database import Database, unavailable
 from service.store.mongo.documents import (
-    GROWING_FIELDS,
     SUMMARY_FIELDS,
     Document,
-    begun_fields,
-    conversation_document,
     conversation_of,
-    ended_pipeline,
-    first_fields,
     gains,
     holding_pipeline,
-    message_documents,
-    message_fields,
     place,
     summary_of,
     title_fields,
@@ -167,7 +158,7 @@ class MongoStore:
     @_asked
     async def _begin(self, opened: _Opened, beginning: Beginning) -> None:
         for _ in range(ATTEMPTS):
-            if await _begin(opened, beginning):
+            if await changes.begin(opened.database, opened.leases, beginning):
                 return
             if not await _make_way(opened, beginning.owner, beginning.conversation_id):
                 raise no_conversation()
@@ -197,23 +188,7 @@ class MongoStore:
         updated_at: str,
         claim: Document,
     ) -> None:
-        database = opened.database
-
-        async def change(session: AsyncClientSession) -> None:
-            ended = await database.messages.update_one(
-                {"_id": answer.message_id, "conversation_id": conversation_id},
-                {"$set": message_fields(answer), "$unset": dict.fromkeys(GROWING_FIELDS, "")},
-                session=session,
-            )
-            if ended.matched_count:
-                await database.conversations.update_one(
-                    {"_id": conversation_id},
-                    ended_pipeline(answer, updated_at, claim),
-                    session=session,
-                )
-            await ledger.count_ended(database, answer, session)
-
-        await database.transact(change)
+        await changes.end(opened.database, conversation_id, answer, updated_at, claim)
 
     @_asked
     async def page(
@@ -256,19 +231,7 @@ class MongoStore:
 
     @_asked
     async def delete(self, opened: _Opened, owner: str, conversation_id: str) -> bool:
-        database = opened.database
-
-        async def change(session: AsyncClientSession) -> bool:
-            deleted = await database.conversations.delete_one(
-                {"_id": conversation_id, "owner": owner}, session=session
-            )
-            if deleted.deleted_count:
-                await database.messages.delete_many(
-                    {"conversation_id": conversation_id}, session=session
-                )
-            return deleted.deleted_count > 0
-
-        return await database.transact(change)
+        return await changes.remove(opened.database, owner, conversation_id)
 
     @_asked
     async def count(self, opened: _Opened) -> int:
@@ -309,7 +272,7 @@ class MongoStore:
 
     @_asked
     async def _write(self, opened: _Opened, kept: Kept) -> None:
-        await _write(opened, kept)
+        await changes.write(opened.database, opened.leases, kept)
 
     def _make_database(self) -> Database:
         return Database(self._url, pool_size=self._pool_size, busy_seconds=self._busy_seconds)
@@ -348,59 +311,3 @@ async def _make_way(opened: _Opened, owner: str, conversation_id: str) -> bool:
     if not is_free and not await opened.leases.settle_if_dead(claim["holder"]):
         raise busy()
     return True
-
-
-async def _begin(opened: _Opened, beginning: Beginning) -> bool:
-    """Whether the conversation could be claimed."""
-    database, leases, holder = opened.database, opened.leases, opened.leases.holder
-    owner, conversation_id = beginning.owner, beginning.conversation_id
-    messages = [one for one in (beginning.question, beginning.answer) if one]
-    condition = {"_id": conversation_id, "owner": owner, **leases.free()}
-    fields = begun_fields(beginning) | {"claim": leases.claim(beginning.run_id)}
-    update: Document = {"$set": fields, "$inc": {"length": len(messages)}}
-    if beginning.title is not None:
-        update["$setOnInsert"] = first_fields(beginning)
-
-    async def change(session: AsyncClientSession) -> bool:
-        begun = await database.conversations.find_one_and_update(
-            condition,
-            update,
-            {"length": 1},
-            upsert=beginning.title is not None,
-            return_document=ReturnDocument.AFTER,
-            session=session,
-        )
-        if begun is None:
-            return False
-        number = begun["length"] - len(messages)
-        documents = message_documents(
-            owner, conversation_id, messages, number=number, holder=holder
-        )
-        await database.messages.insert_many(documents, session=session)
-        await ledger.count(database, owner, beginning.answer, session)
-        return True
-
-    try:
-        return await database.transact(change)
-    except DuplicateKeyError:  # it is there, but cannot be claimed
-        return False
-
-
-async def _write(opened: _Opened, kept: Kept) -> None:
-    database, holder = opened.database, opened.leases.holder
-    conversation_id = kept.conversation.conversation_id
-    documents = message_documents(
-        kept.owner, conversation_id, kept.conversation.messages, number=0, holder=holder
-    )
-    opened.leases.grow([one["_id"] for one in documents if "holder" in one])
-
-    async def change(session: AsyncClientSession) -> None:
-        await database.messages.delete_many({"conversation_id": conversation_id}, session=session)
-        await database.conversations.replace_one(
-            {"_id": conversation_id}, conversation_document(kept), upsert=True, session=session
-        )
-        if documents:
-            await database.messages.insert_many(documents, session=session)
-        await ledger.count_all(database, kept.owner, kept.conversation.messages, session)
-
-    await database.transact(change)
