@@ -67,7 +67,7 @@ def compose(
     tracing: Tracing | None = None,
 ) -> Service:
     """Join settings, store, Groq and the web."""
-    metrics = Metrics(catalogue, __version__)
+    metrics = Metrics(__version__)
     observer = Observers([LogObserver(), metrics], [tracing] if tracing else [])
     opened = open_store(
         settings.store_url,

@@ -7,10 +7,8 @@ import prometheus_client
 from prometheus_client import CollectorRegistry, Gauge
 from prometheus_client.exposition import choose_encoder
 
-from service.core.catalogue import Catalogue
 from service.core.errors import Problem
 from service.core.events import Finished
-from service.core.pricing import cost_of
 from service.core.run import Run
 from service.observability.gap_histogram import GapHistogram
 from service.observability.instruments import Instruments
@@ -31,14 +29,13 @@ Reading = Callable[[], int]
 class Metrics:
     """Counts; is told as `ServiceObserver`, and by the web."""
 
-    def __init__(self, catalogue: Catalogue, version: str) -> None:
+    def __init__(self, version: str) -> None:
         # The library's own switch for the whole process: they would double what is scraped.
         prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = CollectorRegistry()
         prometheus_client.ProcessCollector(registry=self._registry)
         prometheus_client.PlatformCollector(registry=self._registry)
         prometheus_client.GCCollector(registry=self._registry)
-        self._catalogue = catalogue
         self._count = Instruments(self._registry, version)
         self._gaps = GapHistogram()
         self._registry.register(self._gaps)
@@ -83,17 +80,15 @@ class Metrics:
         self._count_usage(run, model)
 
     def _count_usage(self, run: Run, model: str) -> None:
-        usage = run.ending.usage if isinstance(run.ending, Finished) else None
+        usage = run.usage
         if usage is None:
             return
         self._count.prompt_tokens.labels(model).inc(usage.prompt_tokens)
         self._count.cached_tokens.labels(model).inc(usage.cached_tokens)
         self._count.completion_tokens.labels(model).inc(usage.completion_tokens)
         self._count.reasoning_tokens.labels(model).inc(usage.reasoning_tokens)
-        known = self._catalogue.find(model)
-        cost = cost_of(usage, known.pricing if known else None)
-        if cost is not None:
-            self._count.cost.labels(model).inc(cost)
+        if run.cost is not None:
+            self._count.cost.labels(model).inc(run.cost)
 
     def defect(self, run: Run, error: BaseException) -> None:
         self._count.defects.inc()

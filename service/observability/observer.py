@@ -26,7 +26,7 @@ class LogObserver:
         """One line when it ends, whatever became of it."""
         ending = run.ending
         timing = run.timing()
-        usage = ending.usage if isinstance(ending, Finished) else None
+        usage = run.usage
         reason = ending.finish_reason if isinstance(ending, Finished) else None
         log.info(
             "run_ended",
