@@ -8,6 +8,7 @@ from service.core.conversation import Answer, AnswerStatus, Question
 from service.core.errors import Kind, ServiceError
 from service.core.owners import ANONYMOUS
 from service.core.ports import Beginning, Checkpoint, ConversationStore
+from service.core.spending import By
 from service.observability.timed_store import TimedStore
 from service.store.memory import MemoryStore
 from service.store.open import open_store
@@ -54,6 +55,8 @@ async def test_every_operation_does_what_it_does_behind_and_is_told() -> None:
     assert list(await store.renew()) == []
     await store.change(ANONYMOUS, "c", title="Other", active_message_id=None)
     page = await store.page(ANONYMOUS, 10, None, [])
+    await store.record(ANONYMOUS, evolve(ANSWER, message_id="unsaved"))
+    spent = await store.usage(ANONYMOUS, "", "9", By.MODEL)
     ids = await store.ids("", 10)
     kept = await store.read(ids)
     deleted = await store.delete(ANONYMOUS, "c")
@@ -66,6 +69,7 @@ async def test_every_operation_does_what_it_does_behind_and_is_told() -> None:
     assert taken
     assert taken.messages[-1].content == "Because."
     assert [item.title for item in page.items] == ["Other"]
+    assert [item.answers for item in spent] == [2]
     assert (list(ids), [one.owner for one in kept]) == (["c"], [ANONYMOUS])
     assert (deleted, count) == (True, 1)
     methods = {name for name in vars(ConversationStore) if not name.startswith("_")}
