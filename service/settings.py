@@ -133,7 +133,14 @@ def _origins(given: str) -> tuple[str, ...]:
     origins = tuple(part.strip() for part in given.split(",") if part.strip())
     if not all(origin == "*" or _has_host(origin, alone=True) for origin in origins):
         raise ValueError("must be origins like https://chat.example.com, or *")
-    return origins
+    return tuple(map(_as_browsers_write_it, origins))
+
+
+def _as_browsers_write_it(origin: str) -> str:
+    """In small letters, and without the port that goes without saying (RFC 6454, section 6)."""
+    origin = origin.lower()
+    port = {"https": ":443", "http": ":80"}.get(origin.partition(":")[0], "")
+    return origin.removesuffix(port)
 
 
 def _host_names(given: str) -> tuple[str, ...]:

@@ -69,6 +69,11 @@ class TestWhatIsGiven:
             ("JWT_JWKS", "https://id.example/jwks", "https://id.example/jwks"),
             ("JWT_JWKS", "/run/jwks.json", "/run/jwks.json"),
             ("ALLOW_ANONYMOUS", "true", True),
+            (
+                "CORS_ORIGINS",
+                "https://App.Example.com:443,http://a:80,https://b:80",
+                ("https://app.example.com", "http://a", "https://b:80"),
+            ),
             ("DEBUG", "True", True),
             ("DEBUG", "no", False),
             ("LOG_LEVEL", "warning", "WARNING"),

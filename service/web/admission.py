@@ -14,7 +14,7 @@ SAFE_METHODS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 """They change nothing, so that any page may send them; what it may read is for CORS to say."""
 
 HTTP_PORT = 80
-_HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]*)(:(?P<port>[0-9]*))?")
+_HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]*)(:(?P<port>[0-9]{0,5}))?")
 
 _MALFORMED = Problem(Kind.BAD_REQUEST, "Host must be a name, and a port or none")
 
@@ -26,7 +26,7 @@ async def admitted(request: web.Request, handler: Handler) -> web.StreamResponse
         request._cache["version"] = HttpVersion10  # noqa: SLF001  # else the answer claims it too
         raise ServiceError(Kind.BAD_REQUEST, "the version of HTTP must be 1.1 or 1.0")
     check_host(request)
-    if request.method not in SAFE_METHODS and not _same_origin(request):
+    if request.method not in SAFE_METHODS:
         check_origin(request)
     return await handler(request)
 
@@ -50,8 +50,8 @@ def _host_problem(host: str, address: str, port: int, allowed: tuple[str, ...]) 
     if not match:
         return _MALFORMED
     name = match["name"].lower().removesuffix(".")
-    if "*" in allowed or name in allowed or _leads_nowhere_else(name):
-        return None
+    if not name or "*" in allowed or name in allowed or _leads_nowhere_else(name):
+        return None  # no browser leaves the name out; probes do
     if not allowed:
         # A browser that was led here names our own port; a proxy passes on what it was called by.
         own = _is_loopback(address) and int(match["port"] or HTTP_PORT) == port
@@ -85,7 +85,7 @@ def check_origin(request: web.Request) -> None:
     """Raise `forbidden` where a browser comes from neither our own pages nor where CORS allows."""
     origin = request.headers.get(hdrs.ORIGIN)
     allowed = request.app[SETTINGS].cors_origins
-    if origin is None or origin in allowed or "*" in allowed:
+    if origin is None or origin in allowed or "*" in allowed or _same_origin(request):
         return
     own = _plain(request.headers.get(hdrs.HOST, ""))
     if not own or _plain(origin.partition("://")[2]) != own:

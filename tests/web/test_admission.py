@@ -69,7 +69,7 @@ async def test_by_itself_the_service_takes_what_no_page_can_bring_about(
     "host",
     [
         *("evil.example:PORT", "EVIL.example.:PORT", "localhost.evil.example:PORT", "a:PORT"),
-        *("127.0.0.1.evil.example:PORT", "1.evil.example:0PORT", "2130706433:PORT"),
+        *("127.0.0.1.evil.example:PORT", "2130706433:PORT"),
         "localhost..:PORT",
     ],
 )
@@ -110,7 +110,7 @@ async def test_a_socket_is_refused_to_such_a_name_though_the_page_has_the_same(
         ("evil.example", 403),
         ("evil.example:PORT", 403),
         ("www.chat.example.com", 403),
-        ("", 403),
+        ("", 200),
     ],
 )
 async def test_where_names_are_given_they_alone_count(
@@ -124,7 +124,9 @@ async def test_all_names_may_be_allowed() -> None:
         assert await status_for(served, "evil.example:PORT") == 200
 
 
-@pytest.mark.parametrize("host", ["a b", "a/b", "user@a", "a:b", "[::1", "::1", "a:1:2", "\xff"])
+@pytest.mark.parametrize(
+    "host", ["a b", "a/b", "user@a", "a:b", "[::1", "::1", "a:1:2", "a:" + "9" * 5000, "\xff"]
+)
 async def test_what_is_no_host_is_malformed(shared: Running, host: str) -> None:
     assert await status_for(shared, host) == 400
 
