@@ -14,7 +14,9 @@ SAFE_METHODS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 """They change nothing, so that any page may send them; what it may read is for CORS to say."""
 
 HTTP_PORT = 80
-_HOST = re.compile(r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]*)(:(?P<port>[0-9]{0,5}))?")
+_HOST = re.compile(
+    r"(?P<name>\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._~%!$&'()*+,;=-]*)(:(?P<port>[0-9]{0,5}))?"
+)
 
 _MALFORMED = Problem(Kind.BAD_REQUEST, "Host must be a name, and a port or none")
 
