@@ -28,6 +28,7 @@ GROWING = (
     "have an answer that is still being written, and were not copied; stop the services"
     " (after a crash, wait for its claims to lapse), and run this again"
 )
+UNREAD = "cannot be read whole in the source, and were not copied"
 AGAIN = "Run the same command again: it goes on where it stopped."
 
 
@@ -113,6 +114,7 @@ def told(moved: Moved) -> Iterator[str]:
     yield from _left(WENT_ON, moved.went_on)
     yield from _left(DIVERGED, moved.diverged)
     yield from _left(GROWING, moved.growing)
+    yield from _left(UNREAD, moved.unread)
     if moved.verified:
         yield "Verified: the target has all that was said in the source."
     else:

@@ -1,14 +1,13 @@
 """The real service in front of a Groq look-alike, for tests: real HTTP, scripted answers."""
 
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import attrs
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
-from aiohttp.typedefs import Middleware
 from aiohttp.web import Application, BaseRunner, Request
 from attrs import frozen
 
@@ -62,7 +61,6 @@ def simulated_models(models: Catalogue) -> list[SimulatedModel]:
 @asynccontextmanager
 async def running(
     script: Script | None = None,
-    middlewares: Sequence[Middleware] = (),
     /,
     *,
     groq_url: str | None = None,
@@ -71,8 +69,7 @@ async def running(
 ) -> AsyncIterator[Running]:
     """Serve with these settings (`RUN_RETENTION="1"`), by default with conversations in memory.
 
-    `groq_url` names another Groq than the look-alike that `script` steers; `middlewares` come
-    around every handler, inside those of the service.
+    `groq_url` names another Groq than the look-alike that `script` steers.
     """
     script = script or Script()
     environment = {"CONVERSATION_STORE": "memory://", "GROQ_API_KEY": KEY} | variables
@@ -94,7 +91,6 @@ async def running(
         )
         try:
             service = compose(settings, models, groq, simulated=False, tracing=tracing)
-            service.app.middlewares.extend(middlewares)
             async with TestClient(_Server(service.app, settings)) as client:
                 yield Running(client, service, script, settings, groq_url or url)
         finally:

@@ -254,6 +254,9 @@ def _read(text: str, faults: list[str]) -> tuple[list[Members], dict[str, Parame
     except ValueError as exc:  # TOMLDecodeError, or an integer too long for int()
         faults.append(f"not TOML: {exc}")
         return [], {}
+    except RecursionError:
+        faults.append("not TOML: nested too deeply")
+        return [], {}
     members = _members(document, _FILE, "", faults)
     ranges = members.get("parameters", {})
     bare = {name: Parameter(type=type_) for name, type_ in PARAMETER_TYPES.items()}

@@ -8,7 +8,7 @@ from functools import partial
 from attrs import define, frozen
 
 from service.core.conversation import Answer
-from service.core.errors import ServiceError
+from service.core.errors import Kind, Problem, ServiceError
 from service.core.ports import Checkpoint, ConversationStore, Observer
 from service.core.run import Run
 
@@ -22,6 +22,9 @@ MOST_LEFT = 1000
 
 As many again that are not saved wait to be counted: they push nothing out that is.
 """
+MOST_FAILURES = 3
+"""In a row, until the next round: one that cannot be written does not hold up the others."""
+TOO_MANY_WAIT = Problem(Kind.STORE_UNAVAILABLE, f"more than {MOST_LEFT} wait for the store")
 
 
 @define
@@ -69,8 +72,8 @@ class Checkpoints:
         self._store = store
         self._observer = observer
         self._growing: dict[str, _Saved] = {}
-        self._left: deque[_Left] = deque(maxlen=MOST_LEFT)
-        self._uncounted: deque[_Left] = deque(maxlen=MOST_LEFT)
+        self._left: deque[_Left] = deque()
+        self._uncounted: deque[_Left] = deque()
 
     def add(self, run: Run, message_id: str) -> None:
         """Begin to keep the answer of a run; its message is in the store."""
@@ -83,11 +86,11 @@ class Checkpoints:
     def leave(self, conversation_id: str, answer: Answer, updated_at: str) -> None:
         """Go on trying to store an answer whose run has given up on the store."""
         finish = partial(self._store.finish, conversation_id, answer, updated_at)
-        self._left.append(_Left("finish", finish))
+        self._wait(self._left, _Left("finish", finish))
 
     def leave_uncounted(self, owner: str, answer: Answer) -> None:
         """Go on trying to count an answer that is not saved."""
-        self._uncounted.append(_Left("record", partial(self._store.record, owner, answer)))
+        self._wait(self._uncounted, _Left("record", partial(self._store.record, owner, answer)))
 
     async def write_forever(self) -> None:
         """Write at every interval; never returns."""
@@ -99,15 +102,28 @@ class Checkpoints:
                 self._observer.store_failed("checkpoint", exc)
 
     async def _store_left(self, waiting: deque[_Left]) -> None:
-        while waiting:
+        """Try each once, unless one after the other fails: then the store is away."""
+        failures = 0
+        for _ in range(len(waiting)):
             left = waiting.popleft()  # for good where it meets a defect: others wait behind it
             try:
                 await left.write()
             except ServiceError as exc:
                 self._observer.store_failed(left.doing, exc)
-                if len(waiting) < MOST_LEFT:
-                    waiting.appendleft(left)
-                return
+                self._wait(waiting, left)
+                failures += 1
+                if failures == MOST_FAILURES:
+                    return
+            else:
+                failures = 0
+
+    def _wait(self, waiting: deque[_Left], left: _Left) -> None:
+        if len(waiting) == MOST_LEFT:
+            given_up = waiting.popleft()
+            self._observer.store_failed(
+                f"{given_up.doing}, given up", ServiceError.of(TOO_MANY_WAIT)
+            )
+        waiting.append(left)
 
     async def write(self) -> None:
         """Write what has been gained since the last time. A failure is tried again next time."""

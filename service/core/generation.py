@@ -25,7 +25,7 @@ FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS = 0.05, 2.0
 """Between attempts to store an ended answer."""
 LEAST_PATIENCE_SECONDS = 5.0
 """For storing it, also where `store_patience_seconds` would not do for one attempt."""
-RELEASE_SECONDS = 5.0
+RELEASE_SECONDS = 1.0
 """That a refusal waits at most for the store to give up a claim."""
 
 DEFECT = Problem(Kind.INTERNAL_ERROR, "the server has a defect; it was logged")
@@ -89,7 +89,15 @@ class Generator:
 
     # The part that may be cancelled.
 
-    async def _generate(self, job: "_Job") -> Ending:
+    async def _generate(self, job: "_Job") -> Ending | Problem:
+        try:
+            return await self._answer(job)
+        except ServiceError as exc:
+            # The task would keep it, and through its frames the prompt and what was read; and they
+            # lead back to the task, so that all of it stayed until a search for cycles.
+            return exc.problem
+
+    async def _answer(self, job: "_Job") -> Ending:
         await self._admit(job)  # before anything is read: who is refused shall cost little
         job.plan = plan = await job.planning(job.run)
         job.run.model = plan.prompt.model.id
@@ -133,17 +141,14 @@ class Generator:
 
     # The part that may not.
 
-    def _outcome(self, run: Run, generation: "asyncio.Task[Ending]") -> Ending | Problem:
-        if generation.cancelled():
+    def _outcome(self, run: Run, generation: "asyncio.Task[Ending | Problem]") -> Ending | Problem:
+        try:
+            return generation.result()
+        except asyncio.CancelledError:  # of the generation: nobody cancels its driver
             return self._stopped(run.stopped_by)
-        match generation.exception():
-            case None:
-                return generation.result()
-            case ServiceError() as error:
-                return error.problem
-            case BaseException() as error:
-                self._observer.defect(run, error)
-                return DEFECT
+        except BaseException as error:  # noqa: BLE001  # the log needs an end
+            self._observer.defect(run, error)
+            return DEFECT
 
     def _stopped(self, reason: Stop | None) -> Ending | Problem:
         match reason:

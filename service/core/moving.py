@@ -45,9 +45,9 @@ class Fate(Enum):
     TO_COPY = auto()
     SAME = auto()
     WENT_ON = auto()
-    """The target's is newer, and holds all messages of the source's."""
+    """The target's is newer or longer, and holds all messages of the source's."""
     DIVERGED = auto()
-    """The target's is newer, and lacks something that was said in the source's."""
+    """The target's is newer or longer, and lacks something that was said in the source's."""
     GROWING = auto()
     """A run is under way in the source's."""
 
@@ -69,9 +69,20 @@ class Pair:
         if encoded(self.source) == encoded(self.target):
             return Fate.SAME
         there = self.target.conversation
-        if there.updated_at <= here.updated_at:
+        said_there = {message.message_id for message in there.messages}
+        is_longer = not said_there.issubset(message.message_id for message in here.messages)
+        if not is_longer and there.updated_at <= here.updated_at:
             return Fate.TO_COPY
         return Fate.WENT_ON if _holds(there, here) else Fate.DIVERGED
+
+
+@frozen
+class Batch:
+    """Some conversations of the source, in the order of ids."""
+
+    pairs: Sequence[Pair]
+    unread: Sequence[str]
+    """Ids of those that the source lists, and cannot give whole."""
 
 
 @frozen
@@ -96,13 +107,16 @@ class Moved:
     diverged: Sequence[str]
     growing: Sequence[str]
     """Ids of those that were not to be copied, by their fate."""
+    unread: Sequence[str]
+    """Ids of those that the source lists, and cannot give whole."""
     extra: int
     """Conversations that only the target has."""
 
     @property
     def verified(self) -> bool:
         """Whether the target has all that was said in the source."""
-        return self.source == self.target and not self.diverged and not self.growing
+        left = (*self.diverged, *self.growing, *self.unread)
+        return self.source == self.target and not left
 
 
 async def move(
@@ -121,8 +135,8 @@ async def _copy(
     source: ConversationStore, target: ConversationStore, tell: Callable[[Progress], None]
 ) -> int:
     copied = 0
-    async for pairs in _batches(source, target, tell, Step.COPYING):
-        if to_copy := [pair.source for pair in pairs if pair.fate() is Fate.TO_COPY]:
+    async for batch in _batches(source, target, tell, Step.COPYING):
+        if to_copy := [pair.source for pair in batch.pairs if pair.fate() is Fate.TO_COPY]:
             with _role("target"):
                 await target.write(to_copy)
             copied += len(to_copy)
@@ -137,9 +151,11 @@ async def _verify(
 ) -> Moved:
     here, there = _Tallying(), _Tallying()
     known = 0
+    unread: list[str] = []
     left: dict[Fate, list[str]] = {Fate.WENT_ON: [], Fate.DIVERGED: [], Fate.GROWING: []}
-    async for pairs in _batches(source, target, tell, Step.VERIFYING):
-        for pair in pairs:
+    async for batch in _batches(source, target, tell, Step.VERIFYING):
+        unread += batch.unread
+        for pair in batch.pairs:
             known += pair.target is not None
             if (fate := pair.fate()) in left:
                 left[fate].append(pair.source.conversation.conversation_id)
@@ -156,6 +172,7 @@ async def _verify(
         went_on=left[Fate.WENT_ON],
         diverged=left[Fate.DIVERGED],
         growing=left[Fate.GROWING],
+        unread=unread,
         extra=max(0, count - known),
     )
 
@@ -165,7 +182,7 @@ async def _batches(
     target: ConversationStore,
     tell: Callable[[Progress], None],
     step: Step,
-) -> AsyncIterator[Sequence[Pair]]:
+) -> AsyncIterator[Batch]:
     """All conversations of the source, and what the target has of them.
 
     The first batch is one conversation, and none is more than twice the last: a store of long
@@ -183,7 +200,9 @@ async def _batches(
             return
         with _role("target"):
             there = {kept.conversation.conversation_id: kept for kept in await target.read(ids)}
-        yield [Pair(kept, there.get(kept.conversation.conversation_id)) for kept in here]
+        pairs = [Pair(kept, there.get(kept.conversation.conversation_id)) for kept in here]
+        read = {kept.conversation.conversation_id for kept in here}
+        yield Batch(pairs, [known for known in ids if known not in read])
         done += len(ids)
         messages += sum(len(kept.conversation.messages) for kept in here)
         tell(Progress(step, done, max(done, total), messages))

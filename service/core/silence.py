@@ -25,6 +25,8 @@ class Silence:
     def stop(self) -> None:
         """Never call again."""
         self._timer.cancel()
+        # It leads back to whoever has this, and would keep a log until a search for cycles.
+        self._then = _nothing
 
     def _fire(self) -> None:
         # Not by the clock: a timer may be a rounding early, and would be set anew for no time.
@@ -35,3 +37,7 @@ class Silence:
         self._timer = self._loop.call_at(self._last + self._seconds, self._fire)
         if silent:
             self._then()
+
+
+def _nothing() -> None:
+    pass

@@ -208,9 +208,17 @@ def _compact(raw: Raw) -> Raw:
 def _counted(usage: _Usage) -> Usage:
     completion, prompt = usage.completion_tokens_details, usage.prompt_tokens_details
     return Usage(
-        prompt_tokens=usage.prompt_tokens,
-        completion_tokens=usage.completion_tokens,
-        total_tokens=usage.total_tokens,
-        reasoning_tokens=(completion.reasoning_tokens if completion else None) or 0,
-        cached_tokens=(prompt.cached_tokens if prompt else None) or 0,
+        prompt_tokens=_count(usage.prompt_tokens),
+        completion_tokens=_count(usage.completion_tokens),
+        total_tokens=_count(usage.total_tokens),
+        reasoning_tokens=_count((completion.reasoning_tokens if completion else None) or 0),
+        cached_tokens=_count((prompt.cached_tokens if prompt else None) or 0),
     )
+
+
+MOST_TOKENS = 2**40
+
+
+def _count(tokens: int) -> int:
+    """A number that every store can keep and add up, whatever was sent."""
+    return max(0, min(tokens, MOST_TOKENS))

@@ -113,5 +113,5 @@ def scrubbed(message: str) -> str:
 def _said(error: groq.APIStatusError) -> _Error:
     try:
         return msgspec.convert(error.body, _Body, strict=False).error or _Error()
-    except msgspec.ValidationError:
+    except (msgspec.ValidationError, UnicodeEncodeError):  # the name of a member is no text
         return _Error()

@@ -33,14 +33,14 @@ from service.core.search import words as words_of
 from service.core.spending import By, Spent
 from service.store.schema import COMMANDS, MIGRATIONS, SETTLE, SUMS
 
-# temp_store: the journal of a statement would otherwise go to a directory that containers lack.
+# Sorting and the journal of a statement would otherwise go to a directory that containers lack.
+_TEMPORARY = "PRAGMA temp_store = MEMORY;"
 _WRITING = """
     PRAGMA journal_mode = WAL;
     PRAGMA synchronous = NORMAL;
     PRAGMA foreign_keys = ON;
-    PRAGMA temp_store = MEMORY;
 """
-_READING = "PRAGMA query_only = ON; PRAGMA temp_store = MEMORY;"
+_READING = "PRAGMA query_only = ON;" + _TEMPORARY
 
 _BEGIN = "INSERT INTO beginning VALUES "
 _GAIN = "INSERT INTO gain VALUES "
@@ -118,6 +118,7 @@ class SqliteStore:
             async with AsyncExitStack() as opening:
                 writer = await opening.enter_async_context(self._connect())
                 await writer.create_function("search_words", 1, _search_words, deterministic=True)
+                await writer.executescript(_TEMPORARY)  # first: to migrate takes room as well
                 await migrate(writer, MIGRATIONS)
                 await writer.executescript(_WRITING + COMMANDS)
                 await writer.execute(SETTLE)

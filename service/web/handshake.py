@@ -1,6 +1,7 @@
 """How does a socket come to be? Let in, given a place, and known by name."""
 
 import asyncio
+from contextlib import ExitStack
 
 from aiohttp import WSMsgType, hdrs, web
 
@@ -13,7 +14,15 @@ from service.web.body import decoded
 from service.web.keys import OWNER, REQUEST_ID, SETTINGS, SOCKETS
 from service.web.messages import AuthMessage, Error
 from service.web.outlet import AT_ONCE, Socket
-from service.web.ws import CLOSE_SECONDS, NOT_AUTHENTICATED, NOT_SAID_WHO, SUBPROTOCOL, Session
+from service.web.ws import (
+    CLOSE_SECONDS,
+    GOING_AWAY,
+    NOT_AUTHENTICATED,
+    NOT_SAID_WHO,
+    SUBPROTOCOL,
+    Session,
+    close,
+)
 
 AUTH_SECONDS = 10.0
 """For the first message, where the handshake carried no credential."""
@@ -36,13 +45,20 @@ async def chat_socket(request: web.Request) -> web.StreamResponse:
     says_who = hdrs.AUTHORIZATION in request.headers
     refusal = await _refusal(request) if says_who else None
     sockets = request.app[SOCKETS]
-    with sockets.place(request.remote or ""):
-        await socket.prepare(request)
+    with sockets.place(request.remote or ""), ExitStack() as waiting:
+        if not says_who and request.app[SETTINGS].authenticator:
+            waiting.enter_context(sockets.waiting())
+        try:
+            await socket.prepare(request)
+        except ConnectionError:  # an answer that nobody will get, instead of a defect
+            raise ServiceError(Kind.BAD_REQUEST, "the connection has ended") from None
         transport = request.transport
         assert transport  # else preparing had failed
+        entrance = _Entrance(request, socket, transport)
         if refusal:
-            await _refuse(request, socket, refusal)
-        elif says_who or await _says_who(request, socket):
+            await entrance.refuse(refusal)
+        elif says_who or await entrance.lets_in():
+            waiting.close()
             session = Session(request, socket, transport)
             with sockets.open(session):
                 await session.serve(sockets.retry_after())
@@ -70,53 +86,81 @@ async def _refusal(request: web.Request) -> Problem | None:
     return None
 
 
-async def _says_who(request: web.Request, socket: Socket) -> bool:
-    """Whether the peer may stay, by its first message where it has to say who it is."""
-    authenticator = request.app[SETTINGS].authenticator
-    if authenticator is None:
-        return True
-    try:
-        async with asyncio.timeout(AUTH_SECONDS):
-            token = await _token(socket)
-        if token is None:
+class _Entrance:
+    """Where a socket waits until it is known whose it is."""
+
+    def __init__(
+        self, request: web.Request, socket: Socket, transport: asyncio.WriteTransport
+    ) -> None:
+        self._request = request
+        self._socket = socket
+        self._transport = transport
+
+    async def lets_in(self) -> bool:
+        """Whether the peer may stay, by its first message where it has to say who it is."""
+        authenticator = self._request.app[SETTINGS].authenticator
+        if authenticator is None:
+            return True
+        try:
+            with self._request.app[SOCKETS].open(self):
+                async with asyncio.timeout(AUTH_SECONDS):
+                    token = await self._token()
+                if token is not None:
+                    self._request[OWNER] = await authenticator.owner_of(token)
+        except TimeoutError:
+            if self._transport.get_write_buffer_size():
+                self._transport.abort()  # it would not take a close either
+            else:
+                await self._close(NOT_SAID_WHO)
             return False
-        request[OWNER] = await authenticator.owner_of(token)
-    except TimeoutError:
-        await _close(socket, NOT_SAID_WHO)
-        return False
-    except ServiceError as error:
-        await _refuse(request, socket, error.problem)
-        return False
-    return True
+        except ServiceError as error:
+            await self.refuse(error.problem)
+            return False
+        return token is not None
+
+    async def refuse(self, problem: Problem) -> None:
+        """Say why, and close."""
+        body = problem_body(problem, self._request[REQUEST_ID])
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._socket.send_frame(encode(Error(None, body)), WSMsgType.TEXT)
+        except (TimeoutError, ConnectionError):
+            self._transport.abort()
+        else:
+            await self._close(NOT_AUTHENTICATED)
+
+    def announce_draining(self, retry_after: float) -> None:
+        """Nothing: it is told after the welcome, which comes first."""
+
+    async def go_away(self) -> None:
+        """Close; whoever waits here is gone then."""
+        await self._close(GOING_AWAY)
+
+    async def _token(self) -> str | None:
+        """The token of the first message; None where the peer has gone."""
+        while True:
+            message = await self._socket.receive()
+            match message.type:
+                case WSMsgType.PING:
+                    try:
+                        await self._socket.pong(message.data)
+                    except ConnectionError:
+                        return None
+                case WSMsgType.PONG:
+                    pass
+                case WSMsgType.TEXT:
+                    return _token_in(message.data)
+                case WSMsgType.BINARY:
+                    raise ServiceError(Kind.MALFORMED_JSON, "a message must be a text frame")
+                case _:
+                    return None
+
+    async def _close(self, code: int) -> None:
+        await close(self._socket, self._transport, code)
 
 
-async def _token(socket: Socket) -> str | None:
-    """The token of the first message; None where the peer has gone."""
-    while True:
-        message = await socket.receive()
-        match message.type:
-            case WSMsgType.PING:
-                await socket.pong(message.data)
-            case WSMsgType.PONG:
-                pass
-            case WSMsgType.TEXT:
-                value = decoded(message.data, "a message")
-                if value.get("type") != "auth":
-                    raise ServiceError(Kind.UNAUTHORIZED, "the first message must be `auth`")
-                return parse_as(AuthMessage, value).token
-            case WSMsgType.BINARY:
-                raise ServiceError(Kind.MALFORMED_JSON, "a message must be a text frame")
-            case _:
-                return None
-
-
-async def _refuse(request: web.Request, socket: Socket, problem: Problem) -> None:
-    """Say why, and close."""
-    body = problem_body(problem, request[REQUEST_ID])
-    await socket.send_frame(encode(Error(None, body)), WSMsgType.TEXT)
-    await _close(socket, NOT_AUTHENTICATED)
-
-
-async def _close(socket: Socket, code: int) -> None:
-    async with asyncio.timeout(CLOSE_SECONDS):
-        await socket.close(code=code)
+def _token_in(data: bytes) -> str:
+    value = decoded(data, "a message")
+    if value.get("type") != "auth":
+        raise ServiceError(Kind.UNAUTHORIZED, "the first message must be `auth`")
+    return parse_as(AuthMessage, value).token

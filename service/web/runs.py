@@ -39,7 +39,7 @@ async def run_events(request: web.Request) -> web.StreamResponse:
     """`GET /api/runs/{run_id}/events`: replays after the cursor, then follows."""
     with _resuming(request):
         run = _run(request)
-        after = _cursor(request, run)
+        after = cursor_of(request, run)
     if run.done and after == run.last_seq:
         return web.Response(status=web.HTTPNoContent.status_code)
     with run.reading():
@@ -72,7 +72,7 @@ def _resuming(request: web.Request) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-def _cursor(request: web.Request, run: Run) -> int:
+def cursor_of(request: web.Request, run: Run) -> int:
     """The header goes before the query: a browser that reconnects repeats the query."""
     if sent := request.headers.get(LAST_EVENT_ID):
         return _header_cursor(sent, run)

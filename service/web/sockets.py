@@ -13,6 +13,10 @@ RETRY_SECONDS = (1.0, 3.0)
 """When to come back, spread so that not all come at once."""
 
 
+MOST_WAITING = 1000
+"""Sockets at once that need not be anybody's: each may hold a message of the greatest size."""
+
+
 class OpenSocket(Protocol):
     """What is done with every socket at once."""
 
@@ -33,6 +37,7 @@ class Sockets:
         self._most_per_address = most_per_address
         self._addresses: Counter[str] = Counter()
         self._count = 0
+        self._waiting = 0
         self._open: set[OpenSocket] = set()
         self._draining = False
 
@@ -63,6 +68,19 @@ class Sockets:
             self._count -= 1
             if not self._addresses[address]:
                 del self._addresses[address]
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """Count a socket that has not said yet whose it is; raises `overloaded`."""
+        if self._waiting >= MOST_WAITING:
+            raise ServiceError(
+                Kind.OVERLOADED, "too many sockets have not said whose they are", retry_after=1
+            )
+        self._waiting += 1
+        try:
+            yield
+        finally:
+            self._waiting -= 1
 
     @contextmanager
     def open(self, socket: OpenSocket) -> Iterator[None]:

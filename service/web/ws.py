@@ -123,11 +123,7 @@ class Session:
         await self._close(GOING_AWAY)
 
     async def _close(self, code: int) -> None:
-        try:
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await self._socket.close(code=code)
-        except TimeoutError:
-            self._transport.abort()  # there is no room even for the close
+        await close(self._socket, self._transport, code)
 
     async def _see_off(self) -> None:
         """See the last bytes off: after that nobody watches the peer."""
@@ -256,6 +252,15 @@ class Session:
             return
         self._outlet.say(b"", WSMsgType.PING)
         self._heartbeat = self._loop.call_later(min(seconds, left), self._beat)
+
+
+async def close(socket: Socket, transport: asyncio.WriteTransport, code: int) -> None:
+    """Close a socket; a peer that does not take part in that is dropped."""
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await socket.close(code=code)
+    except TimeoutError:
+        transport.abort()
 
 
 class _Reader:

@@ -215,6 +215,9 @@ class TestFaults:
         assert fault.startswith("models.toml: not TOML: ")
         assert "line 2" in fault
 
+    def test_toml_beyond_all_depth_is_no_toml(self) -> None:
+        assert faults_of("a = " + "[" * 100_000) == ["models.toml: not TOML: nested too deeply"]
+
     @pytest.mark.parametrize(
         ("fields", "fault"),
         [

@@ -229,6 +229,7 @@ async def test_a_key_that_groq_refuses_is_no_secret_either(groq_url: str) -> Non
         b'{"error":null}',
         b'{"error":{"message":5,"code":["model_not_found"]}}',
         b'{"error":{"message":"\\ud800 half a character"}}',
+        b'{"error":{"\\ud800 half a name":"text"}}',
         b'{"error":{"message":"nul \\u0000 and\\r\\nlines"}}',
         b"null",
         b"[]",

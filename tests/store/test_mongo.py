@@ -242,6 +242,16 @@ async def test_many_that_take_at_once_are_one_that_has_it(
         assert sorted(taken) == [False, True]
 
 
+async def test_who_asks_for_another_owners_conversation_takes_no_claim_away(url: str) -> None:
+    async with opened(url, lease_seconds=LONG) as one, opened(url, lease_seconds=LONG) as other:
+        await one.begin(beginning("1"))
+        taken = await one.take("stranger", "c-1", "r-x")
+        lost = await one.renew()
+        seen = await other.claimed_by(OWNER, "c-1")
+
+    assert (taken, list(lost), seen) == (None, [], "r-1")
+
+
 async def test_a_claim_is_seen_by_the_other_process_until_it_is_given_up(url: str) -> None:
     async with opened(url, lease_seconds=LONG) as one, opened(url, lease_seconds=LONG) as other:
         await one.begin(beginning("1"))

@@ -348,7 +348,7 @@ REFUSALS: dict[str, tuple[Any, int, str]] = {
 
 def impatient(**variables: str) -> AbstractAsyncContextManager[Running]:
     """A service that asks Groq once."""
-    return running(None, (), groq_url=None, tracing=None, UPSTREAM_MAX_RETRIES="0", **variables)
+    return running(None, groq_url=None, tracing=None, UPSTREAM_MAX_RETRIES="0", **variables)
 
 
 @pytest.mark.parametrize("what", REFUSALS)

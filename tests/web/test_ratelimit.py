@@ -2,27 +2,19 @@ import re
 from collections.abc import Mapping
 
 import pytest
-from aiohttp import ClientResponse, web
-from aiohttp.typedefs import Handler
+from aiohttp import ClientResponse
 from web.outside import Held, Json, asked, conversation_about, ended, problem_of, said, start
 from web.speaking import refused, speaking
 
+from credentials import asked_by, entries
 from service.core.quota import Quota, Rate, RateLimits
 from service.simulator import Refusal, error_data
-from service.web.keys import OWNER
 from service.web.ratelimit import limit_headers, policy_of
 from support import Running, all_frames, running
 
 STARTS = ["/api/chat/stream", "/api/chat", "/api/runs"]
 ORIGIN = {"Origin": "http://localhost:3000"}
 KEY = {"Idempotency-Key": "a-key"}
-
-
-@web.middleware
-async def named(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Let a header say who asks, in place of an authentication."""
-    request[OWNER] = request.headers.get("X-Owner", "")
-    return await handler(request)
 
 
 def told(response: ClientResponse) -> dict[str, str]:
@@ -181,12 +173,55 @@ class TestARunTooMany:
         }
         assert again == (200, {})
 
-    async def test_is_one_of_its_owner_only(self) -> None:
-        async with running(None, [named], RATE_LIMIT_REQUESTS="1/minute") as served:
-            owners = ["ann", "bob", "ann", "", "bob", ""]
-            statuses = [(await ask(served, headers={"X-Owner": one}))[0] for one in owners]
+    @pytest.mark.parametrize(("requests", "tokens"), [("1/day", "1000/day"), ("9/day", "1/day")])
+    async def test_is_one_of_its_owner_only(self, requests: str, tokens: str) -> None:
+        keys = entries("ann", "bob", "eve")
+        async with running(
+            API_KEYS=keys, RATE_LIMIT_REQUESTS=requests, RATE_LIMIT_TOKENS=tokens
+        ) as served:
+            owners = ["ann", "bob", "ann", "eve", "bob", "eve"]
+            statuses = [(await ask(served, headers=asked_by(one)))[0] for one in owners]
 
         assert statuses == [200, 200, 429, 200, 429, 429]
+
+    async def test_is_one_of_an_owner_whoever_starts_it_where(self) -> None:
+        keys = entries("ann", "bob")
+        async with running(API_KEYS=keys, RATE_LIMIT_REQUESTS="1/minute") as served:
+            await ask(served, headers=asked_by("ann"))
+            async with speaking(served, headers=asked_by("ann")) as peer:
+                await peer.chat("a")
+                await refused(peer, 429, "rate-limited", "a")
+            async with speaking(served, headers=asked_by("bob")) as peer:
+                await peer.chat("a")
+                await peer.hear_end("a")
+            refused_status, _ = await ask(served, headers=asked_by("bob"))
+
+        assert refused_status == 429
+
+    async def test_at_once_is_one_of_its_owner_only(self) -> None:
+        held = Held()
+        keys = entries("ann", "bob")
+        async with running(API_KEYS=keys, RATE_LIMIT_CONCURRENT_RUNS="1") as served:
+            served.script.next(held.answer)
+            async with speaking(served, headers=asked_by("ann")) as peer:
+                await peer.chat("a")
+                await peer.hear_to("started")
+                refused_status, _ = await ask(served, headers=asked_by("ann"))
+                bobs = await ask(served, headers=asked_by("bob"))
+                held.let_go()
+                await peer.hear_end("a")
+            anns = await ask(served, headers=asked_by("ann"))
+
+        assert refused_status == 429
+        assert [bobs, anns] == [(200, {}), (200, {})]
+
+    async def test_is_none_of_who_is_nobody(self) -> None:
+        async with running(API_KEYS=entries("ann"), RATE_LIMIT_REQUESTS="1/minute") as served:
+            nobodys = [await ask(served) for _ in range(3)]
+            anns, _ = await ask(served, headers=asked_by("ann"))
+
+        assert nobodys == [(401, {})] * 3
+        assert anns == 200
 
     async def test_does_not_hinder_reading(self) -> None:
         async with running(RATE_LIMIT_REQUESTS="1/minute", RATE_LIMIT_TOKENS="1/day") as served:

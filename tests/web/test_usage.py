@@ -6,7 +6,6 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
-from aiohttp import web
 from web.outside import (
     PATIENCE_SECONDS,
     Held,
@@ -23,9 +22,9 @@ from web.outside import (
     streamed,
 )
 
+from credentials import asked_by, entries
 from service.simulator import DONE, Gate, Raw, Text, chunk
 from service.simulator.wire import usage_data
-from service.web.keys import OWNER
 from support import MODEL, Client, Running, running
 
 USAGE = usage_data(prompt_tokens=1000, completion_tokens=500)
@@ -190,32 +189,20 @@ async def test_what_was_deleted_or_not_saved_still_counts(served: Running) -> No
     assert (await usage(served.client))["total"]["cost"] == 2 * COST
 
 
-@web.middleware
-async def _owned(
-    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-) -> web.StreamResponse:
-    """Who asks is who a header says: stands for an authentication."""
-    request[OWNER] = request.headers["X-Owner"]
-    return await handler(request)
-
-
 async def test_everybody_sees_their_own() -> None:
-    async with running(None, [_owned]) as service:
+    async with running(API_KEYS=entries("ann", "bob", "eve")) as service:
         for owner, members in [("ann", {}), ("ann", {}), ("bob", {"save_conversation": False})]:
             service.script.next(paid())
-            headers = {"X-Owner": owner}
             async with service.client.post(
-                "/api/chat", json=asked(**members), headers=headers
+                "/api/chat", json=asked(**members), headers=asked_by(owner)
             ) as response:
                 assert response.status == 200
 
         async def counted() -> bool:
-            return bool((await usage(service.client, **{"X-Owner": "bob"}))["total"]["answers"])
+            return bool((await usage(service.client, **asked_by("bob")))["total"]["answers"])
 
         await until(counted)
-        reports = [
-            await usage(service.client, **{"X-Owner": name}) for name in ("ann", "bob", "eve")
-        ]
+        reports = [await usage(service.client, **asked_by(name)) for name in ("ann", "bob", "eve")]
     assert [report["total"]["answers"] for report in reports] == [2, 1, 0]
     assert [report["total"]["cost"] for report in reports] == [2 * COST, COST, 0]
 

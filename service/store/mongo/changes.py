@@ -51,13 +51,18 @@ async def begin(database: Database, leases: Leases, beginning: Beginning) -> boo
         return True
 
     try:
-        return await database.transact(change)
+        return await leases.transact(change)
     except DuplicateKeyError:  # it is there, but cannot be claimed
         return False
 
 
 async def end(
-    database: Database, conversation_id: str, answer: Answer, updated_at: str, claim: Document
+    database: Database,
+    leases: Leases,
+    conversation_id: str,
+    answer: Answer,
+    updated_at: str,
+    claim: Document,
 ) -> None:
     """Keep an answer as it ended, and give up that claim."""
 
@@ -75,10 +80,10 @@ async def end(
             )
         await ledger.count_ended(database, answer, session)
 
-    await database.transact(change)
+    await leases.transact(change)
 
 
-async def remove(database: Database, owner: str, conversation_id: str) -> bool:
+async def remove(database: Database, leases: Leases, owner: str, conversation_id: str) -> bool:
     """Remove a conversation and its messages; whether there was one."""
 
     async def change(session: AsyncClientSession) -> bool:
@@ -91,7 +96,7 @@ async def remove(database: Database, owner: str, conversation_id: str) -> bool:
             )
         return deleted.deleted_count > 0
 
-    return await database.transact(change)
+    return await leases.transact(change)
 
 
 async def write(database: Database, leases: Leases, kept: Kept) -> None:
@@ -114,4 +119,4 @@ async def write(database: Database, leases: Leases, kept: Kept) -> None:
             await database.messages.insert_many(documents, session=session)
         await ledger.count_all(database, kept.owner, kept.conversation.messages, session)
 
-    await database.transact(change)
+    await leases.transact(change)

@@ -1,11 +1,12 @@
 """How is MongoDB asked? In bounded time, and with failures that tell nothing of addresses."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from contextlib import asynccontextmanager, suppress
 from typing import TypeVar
 
 import pymongo
+from bson.binary import UUID_SUBTYPE, Binary
 from bson.errors import BSONError
 from pymongo import AsyncMongoClient, IndexModel
 from pymongo.asynchronous.client_session import AsyncClientSession
@@ -22,6 +23,8 @@ DEFAULT_NAME = "ai_library"
 """Of the database, where the URL names none."""
 GRACE_SECONDS = 1
 """After its time is up PyMongo itself gives up; should it not, it is left so much later."""
+SEARCHES_AT_ONCE = 8
+"""Of one process, and sums: they may take seconds, and must leave connections to the rest."""
 TRANSACTIONS_AT_ONCE = 16
 """Of one process; more of them only get in each other's way, and are done anew."""
 REFUSED = {13, 18}
@@ -51,6 +54,7 @@ class Database:
         self._busy_seconds = busy_seconds
         self._asking: set[asyncio.Task[object]] = set()
         self._transacting = asyncio.Semaphore(TRANSACTIONS_AT_ONCE)
+        self.searching = asyncio.Semaphore(SEARCHES_AT_ONCE)
         milliseconds = int(busy_seconds * 1000)
         try:
             self._client: AsyncMongoClient[Document] = AsyncMongoClient(
@@ -97,10 +101,17 @@ class Database:
         """Let go of all connections."""
         await self._client.close()
 
-    async def transact(self, change: Callable[[AsyncClientSession], Awaitable[T]]) -> T:
-        """Do all of a change or nothing; where others are in its way, it is done anew."""
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[AsyncClientSession]:
+        """For a transaction, once there is room for one more."""
         async with self._transacting, self._client.start_session() as session:
-            return await session.with_transaction(change)
+            yield session
+
+    async def kill_sessions(self, sessions: Iterable[bytes]) -> None:
+        """End what was begun in these, where MongoDB allows that; else it does so by itself."""
+        ids = [{"id": Binary(session, UUID_SUBTYPE)} for session in sessions]
+        with suppress(OperationFailure):
+            await self._client.admin.command("killSessions", ids)
 
     async def ask(self, asking: Coroutine[object, object, T]) -> T:
         """Ask to the end, whatever becomes of the caller: PyMongo closes connections otherwise."""

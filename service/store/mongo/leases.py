@@ -3,21 +3,31 @@
 Each process is a holder with a lease, which it renews. One whose lease has lapsed is declared dead
 before anything of it is touched, and a dead holder stays dead: a process that had only stalled is
 told so by its next renewal, and goes on as a new holder. Time is the server's, by the millisecond.
+
+MongoDB keeps the transactions of a killed process open, and what they touched locked, for a minute.
+So a holder names the sessions that it has transactions in, and who settles it ends them first.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 from uuid import uuid4
 
 from attrs import define
 from pymongo import UpdateOne
+from pymongo.asynchronous.client_session import AsyncClientSession
 
 from service.core.ports import Lost
 from service.store.mongo.database import Database
 from service.store.mongo.documents import GROWING_FIELDS, Document, settled_fields
 
+T = TypeVar("T")
+
 SETTLED_AT_ONCE = 100
 """Answers in one write."""
+MOST_SESSIONS = 1000
+"""That a holder names; PyMongo uses the latest ones again and again."""
 
 _NOW = {"$toLong": "$$NOW"}
 _ALIVE: Document = {"dead": {"$ne": True}}
@@ -25,7 +35,7 @@ _ALIVE: Document = {"dead": {"$ne": True}}
 
 @define(eq=False)
 class _Claim:
-    run_id: str
+    conversation_id: str
     answer_id: str | None = None
     held: bool = False
     """Whether the database has it for sure: not while it is being asked for or given up."""
@@ -40,20 +50,43 @@ class Leases:
 
     def __init__(self, database: Database, lease_seconds: float) -> None:
         self._database = database
+        self._lease_seconds = lease_seconds
         self._until = {"$add": [_NOW, int(lease_seconds * 1000)]}
         self._former: list[str] = []
-        self._claims: dict[str, _Claim] = {}
-        self._growing: set[str] = set()
+        self._claims: dict[str, _Claim] = {}  # by run
+        self._growing: dict[str, str] = {}  # answer → run
+        self._renewed_at = 0.0
+        self._judges_from = 0.0
+        self._sessions: set[bytes] = set()
         self.holder = ""
 
     async def begin(self) -> None:
-        """Become a holder, and settle what dead ones held."""
+        """Become a holder."""
+        self._renewed_at = asyncio.get_running_loop().time()
         await self._become_holder()
-        await self._settle_dead()
 
     async def end(self) -> None:
         """Give up all that is held."""
         await self._settle(self.holder)
+
+    async def transact(self, change: Callable[[AsyncClientSession], Awaitable[T]]) -> T:
+        """Do all of a change or nothing; where others are in its way, it is done anew."""
+        async with self._database.session() as session:
+            await self._name(bytes(session.session_id["id"]))
+            return await session.with_transaction(change)
+
+    async def _name(self, session: bytes) -> None:
+        """Have the database know of a session before anything is done in it."""
+        if session not in self._sessions:
+            self._sessions.add(session)
+            named = {"$each": [session], "$slice": -MOST_SESSIONS}
+            try:
+                await self._database.holders.update_one(
+                    {"_id": self.holder}, {"$push": {"sessions": named}}
+                )
+            except BaseException:
+                self._sessions.discard(session)
+                raise
 
     # Claims.
 
@@ -70,52 +103,52 @@ class Leases:
         self, conversation_id: str, run_id: str, growing: Sequence[str] = ()
     ) -> Iterator[None]:
         """While a claim is being asked for. It is forgotten where this is left by an exception."""
-        before = self._claims.get(conversation_id)
-        claim = _Claim(run_id, growing[-1] if growing else None)
-        self._claims[conversation_id] = claim
-        self._growing.update(growing)
+        before = self._claims.get(run_id)
+        claim = _Claim(conversation_id, growing[-1] if growing else None)
+        self._claims[run_id] = claim
+        self._growing.update(dict.fromkeys(growing, run_id))
         try:
             yield
             claim.held = True
         except BaseException:
-            self._growing.difference_update(growing)
-            if self._claims.get(conversation_id) is claim:
-                self.forget(conversation_id)
-                if before:
-                    self._claims[conversation_id] = before
+            for answer_id in growing:
+                self._growing.pop(answer_id, None)
+            self._forget(run_id, claim)
+            if before and run_id not in self._claims:
+                self._claims[run_id] = before
             raise
 
     @contextmanager
     def finishing(self, conversation_id: str, answer_id: str) -> Iterator[Document]:
         """While an answer is being ended; gives the claim that ends with it."""
-        claim = self._claims.get(conversation_id)
-        if claim is None or claim.answer_id != answer_id:
-            claim = _Claim("")
+        run_id = self._growing.get(answer_id, "")
+        claim = self._claims.get(run_id) or _Claim(conversation_id)
         was_held, claim.held = claim.held, False
         try:
-            yield self.claim(claim.run_id)
+            yield self.claim(run_id)
         except Exception:
             claim.held = was_held
             raise
         finally:  # also when cancelled: then it may or may not have been ended
             if not claim.held:
-                self._growing.discard(answer_id)
-                if self._claims.get(conversation_id) is claim:
-                    self.forget(conversation_id)
+                self._growing.pop(answer_id, None)
+                self._forget(run_id, claim)
 
     def grow(self, growing: Sequence[str]) -> None:
         """Have the care of these answers."""
-        self._growing.update(growing)
+        self._growing.update(dict.fromkeys(growing, ""))
 
-    def forget(self, conversation_id: str) -> None:
-        """Remember no claim of this conversation."""
-        self._claims.pop(conversation_id, None)
+    def forget(self, run_id: str) -> None:
+        """Remember no claim of this run."""
+        self._claims.pop(run_id, None)
+
+    def _forget(self, run_id: str, claim: _Claim) -> None:
+        if self._claims.get(run_id) is claim:
+            self.forget(run_id)
 
     async def release(self, conversation_id: str, run_id: str) -> None:
         """Give up a run's claim; where that fails, the next renewal does it."""
-        claim = self._claims.get(conversation_id)
-        if claim and claim.run_id == run_id:
-            self.forget(conversation_id)
+        self.forget(run_id)
         await self._database.conversations.update_one(
             {
                 "_id": conversation_id,
@@ -128,29 +161,38 @@ class Leases:
     # Renewal.
 
     async def renew(self) -> Sequence[Lost]:
-        """Live on; make the database and what is remembered agree; settle what dead ones held."""
+        """Live on; make the database and what is remembered agree."""
         extended = await self._database.holders.update_one(
             {"_id": self.holder, **_ALIVE}, [{"$set": {"until": self._until}}]
         )
         if not extended.matched_count:
-            self._former.append(self.holder)
             await self._become_holder()
+        now = asyncio.get_running_loop().time()
+        if now - self._renewed_at > self._lease_seconds / 2:  # others may not have come through
+            self._judges_from = now + self._lease_seconds
+        self._renewed_at = now
         lost = await self._find_lost()
         await self._give_up_unknown()
-        await self._settle_dead()
-        for conversation_id in lost:
-            self.forget(conversation_id)
-        return list(lost.values())
+        for run_id, (claim, _) in lost.items():
+            self._forget(run_id, claim)
+        return [one for _, one in lost.values()]
 
     async def _become_holder(self) -> None:
-        self.holder = uuid4().hex
+        """Take a new name: the database knows it before anything is claimed by it."""
+        holder = uuid4().hex
+        sessions = {"$literal": list(self._sessions)}
         await self._database.holders.update_one(
-            {"_id": self.holder}, [{"$set": {"until": self._until}}], upsert=True
+            {"_id": holder},
+            [{"$set": {"until": self._until, "sessions": sessions}}],
+            upsert=True,
         )
+        if self.holder:
+            self._former.append(self.holder)
+        self.holder = holder
 
-    async def _find_lost(self) -> Mapping[str, Lost]:
-        """Claims that the database has no more, and that cannot be had again."""
-        held = {name: claim for name, claim in self._claims.items() if claim.held}
+    async def _find_lost(self) -> Mapping[str, tuple[_Claim, Lost]]:
+        """Claims that the database has no more, and that cannot be had again; by run."""
+        held = {run_id: claim for run_id, claim in self._claims.items() if claim.held}
         found = await self._claimed()
         missing = self._still_held(held, found)
         if not missing:
@@ -158,44 +200,55 @@ class Leases:
         await self._adopt(missing)
         found = await self._claimed()
         lost = self._still_held(missing, found)
-        there = await self._database.conversations.distinct("_id", {"_id": {"$in": list(lost)}})
-        return {name: Lost(claim.run_id, name not in there) for name, claim in lost.items()}
+        names = [claim.conversation_id for claim in lost.values()]
+        there = await self._database.conversations.distinct("_id", {"_id": {"$in": names}})
+        return {
+            run_id: (claim, Lost(run_id, claim.conversation_id not in there))
+            for run_id, claim in lost.items()
+        }
 
     def _still_held(
         self, claims: Mapping[str, _Claim], found: Mapping[str, str]
     ) -> Mapping[str, _Claim]:
         """Of these claims those that are held as before, and were not found."""
         return {
-            name: claim
-            for name, claim in claims.items()
-            if claim.held and self._claims.get(name) is claim and name not in found
+            run_id: claim
+            for run_id, claim in claims.items()
+            if claim.held and self._claims.get(run_id) is claim and run_id not in found
         }
 
     async def _claimed(self) -> Mapping[str, str]:
-        """What the database has as claimed by this process: the runs by their conversations."""
+        """What the database has as claimed by this process: the conversations by their runs."""
         found = self._database.conversations.find({"claim.holder": self.holder}, {"claim": 1})
-        return {one["_id"]: one["claim"]["run_id"] async for one in found}
+        return {one["claim"]["run_id"]: one["_id"] async for one in found}
 
     async def _adopt(self, missing: Mapping[str, _Claim]) -> None:
         """Claim anew what nobody else has claimed since this process was declared dead."""
         mine = {"claim.holder": {"$in": [None, *self._former]}}
         await self._database.conversations.bulk_write(
             [
-                UpdateOne({"_id": name, **mine}, {"$set": {"claim": self.claim(claim.run_id)}})
-                for name, claim in missing.items()
+                UpdateOne(
+                    {"_id": claim.conversation_id, **mine}, {"$set": {"claim": self.claim(run_id)}}
+                )
+                for run_id, claim in missing.items()
             ],
             ordered=False,
         )
-        answers = [claim.answer_id for claim in missing.values() if claim.answer_id]
-        await self._database.messages.update_many(
-            {"_id": {"$in": answers}, "holder": {"$in": self._former}},
-            {"$set": {"holder": self.holder}},
-        )
+        growing = [
+            UpdateOne(
+                {"_id": claim.answer_id, "holder": {"$in": self._former}},
+                {"$set": {"holder": self.holder}},
+            )
+            for claim in missing.values()
+            if claim.answer_id
+        ]
+        if growing:
+            await self._database.messages.bulk_write(growing, ordered=False)
 
     async def _give_up_unknown(self) -> None:
         """Give up what this process has in the database and does not know of: asked for in vain."""
-        for name, run_id in (await self._claimed()).items():
-            if name not in self._claims:
+        for run_id, name in (await self._claimed()).items():
+            if run_id not in self._claims:
                 await self._database.conversations.update_one(
                     {"_id": name, "claim.holder": self.holder, "claim.run_id": run_id},
                     {"$set": {"claim": None}},
@@ -225,13 +278,18 @@ class Leases:
 
     async def settle_if_dead(self, holder: str) -> bool:
         """Settle what another holder held, unless it is alive."""
+        if not self._judges():
+            return False
         await self._declare_dead({"_id": holder})
         if await self._lives(holder):
             return False
         await self._settle(holder)
         return True
 
-    async def _settle_dead(self) -> None:
+    async def settle_dead(self) -> None:
+        """Settle what all holders held that are dead by now."""
+        if not self._judges():
+            return
         await self._declare_dead({"_id": {"$ne": self.holder}})
         database = self._database
         # These first: a holder is there before anything that it holds.
@@ -242,6 +300,14 @@ class Leases:
         for holder in (dead | set(seen).difference(known)) - {self.holder}:
             await self._settle(holder)
 
+    def _judges(self) -> bool:
+        """Whether a lapsed lease shows that its holder is dead.
+
+        Not for a while after a time in which this process could not renew its own either: the
+        database was away, and the others live as this one does.
+        """
+        return asyncio.get_running_loop().time() >= self._judges_from
+
     async def _declare_dead(self, condition: Document) -> None:
         """From here on those whose lease has lapsed cannot renew it."""
         lapsed = {"$lte": ["$until", _NOW]}
@@ -251,11 +317,25 @@ class Leases:
 
     async def _settle(self, holder: str) -> None:
         """Answers that grew become partial, claims are given up, and the holder is forgotten."""
+        await self._end_transactions(holder)
         await self._settle_answers({"holder": holder})
-        await self._database.conversations.update_many(
-            {"claim.holder": holder}, {"$set": {"claim": None}}
-        )
+        await self._give_up_claims(holder)
         await self._database.holders.delete_one({"_id": holder})
+
+    async def _give_up_claims(self, holder: str) -> None:
+        """One by one, so that none waits for another that a transaction is about to change."""
+        held = {"claim.holder": holder}
+        given_up = [
+            UpdateOne({"_id": one["_id"], **held}, {"$set": {"claim": None}})
+            async for one in self._database.conversations.find(held, {"_id": 1})
+        ]
+        if given_up:
+            await self._database.conversations.bulk_write(given_up, ordered=False)
+
+    async def _end_transactions(self, holder: str) -> None:
+        found = await self._database.holders.find_one({"_id": holder}, {"sessions": 1}) or {}
+        if left := set(found.get("sessions", ())) - self._sessions:
+            await self._database.kill_sessions(left)
 
     async def _settle_answers(self, condition: Document) -> None:
         ended = {"$unset": dict.fromkeys(GROWING_FIELDS, "")}

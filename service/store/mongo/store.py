@@ -81,6 +81,7 @@ class MongoStore:
             async with database.asked():
                 await database.prepare()
                 await leases.begin()
+            await _settle_dead(database, leases)
         except BaseException:
             await database.close()
             raise
@@ -118,7 +119,7 @@ class MongoStore:
         with leases.claiming(conversation_id, run_id):
             taken = await self._take(owner, conversation_id, run_id)
         if taken is None:
-            leases.forget(conversation_id)
+            leases.forget(run_id)
         return taken
 
     @_asked
@@ -145,9 +146,11 @@ class MongoStore:
     async def claimed_by(self, opened: _Opened, owner: str, conversation_id: str) -> str | None:
         return await opened.leases.claimed_by_another(owner, conversation_id)
 
-    @_asked
-    async def renew(self, opened: _Opened) -> Sequence[Lost]:
-        return await opened.leases.renew()
+    async def renew(self) -> Sequence[Lost]:
+        opened = self._check_open()
+        lost = await opened.database.ask(opened.leases.renew())
+        await opened.database.ask(_settle_dead(opened.database, opened.leases))
+        return lost
 
     async def begin(self, beginning: Beginning) -> None:
         growing = [beginning.answer.message_id]
@@ -188,7 +191,9 @@ class MongoStore:
         updated_at: str,
         claim: Document,
     ) -> None:
-        await changes.end(opened.database, conversation_id, answer, updated_at, claim)
+        await changes.end(
+            opened.database, opened.leases, conversation_id, answer, updated_at, claim
+        )
 
     @_asked
     async def page(
@@ -203,8 +208,9 @@ class MongoStore:
                 {"$limit": limit + 1},
                 {"$project": SUMMARY_FIELDS},
             ]
-            found = await opened.database.messages.aggregate(pipeline, allowDiskUse=True)
-            documents = await found.to_list()
+            async with opened.database.searching:
+                found = await opened.database.messages.aggregate(pipeline, allowDiskUse=True)
+                documents = await found.to_list()
         else:
             listed = opened.database.conversations.find(query, SUMMARY_FIELDS)
             documents = await listed.sort("place", -1).limit(limit + 1).to_list()
@@ -231,7 +237,7 @@ class MongoStore:
 
     @_asked
     async def delete(self, opened: _Opened, owner: str, conversation_id: str) -> bool:
-        return await changes.remove(opened.database, owner, conversation_id)
+        return await changes.remove(opened.database, opened.leases, owner, conversation_id)
 
     @_asked
     async def count(self, opened: _Opened) -> int:
@@ -245,7 +251,8 @@ class MongoStore:
     async def usage(
         self, opened: _Opened, owner: str, start: str, end: str, by: By
     ) -> Sequence[Spent]:
-        return await ledger.sums(opened.database, owner, start, end, by)
+        async with opened.database.searching:
+            return await ledger.sums(opened.database, owner, start, end, by)
 
     @_asked
     async def ids(self, opened: _Opened, after: str, limit: int) -> Sequence[str]:
@@ -281,6 +288,13 @@ class MongoStore:
         if self._opened is None:
             raise unavailable("the conversation store is not open")
         return self._opened
+
+
+async def _settle_dead(database: Database, leases: Leases) -> None:
+    """As far as it can be done at present: nothing else has to wait for it."""
+    with suppress(ServiceError):
+        async with database.asked():
+            await leases.settle_dead()
 
 
 def page_query(owner: str, after: Position | None) -> Document:
