@@ -2,13 +2,14 @@
 
 PYTHON  ?= python3 python3.14 python3.13 python3.12 python3.11
 BIN     := .venv/bin
+SECONDS := 60
 CHECKED  = $(wildcard service tests benchmarks)
 PIP      = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # What counts as a key in .env, as python-dotenv reads it: a value that is there and not empty.
 KEY_LINE = ^[[:space:]]*(export[[:space:]]+)?GROQ_API_KEY(_FILE)?[[:space:]]*=[[:space:]]*["'\'']?[^"'\''\#[:space:]]
 
-.PHONY: help run test check format bench clean
+.PHONY: help run test check format bench fuzz clean
 
 help:
 	@echo "make run     serve on port 8000; with Groq when GROQ_API_KEY is set or in .env, else simulated"
@@ -16,6 +17,7 @@ help:
 	@echo "make check   format, lint, types, tests: what CI runs"
 	@echo "make format  format the code, and mend what the linter can mend"
 	@echo "make bench   measure the service beside its peers, for half an hour; see benchmarks/README.md"
+	@echo "make fuzz    look for inputs that break a parser, SECONDS=60 for each; see tests/fuzzing/"
 	@echo "make clean   remove everything that make has made (never data/ or .env)"
 
 run: .venv/.run
@@ -48,6 +50,9 @@ format: .venv/.dev
 bench: .venv/.run build/bench/.peers
 	$(BIN)/python -m benchmarks.measure $(ARGS)
 
+fuzz: .venv/.fuzz
+	PYTHONPATH=.:tests $(BIN)/python -m fuzzing.explore $(SECONDS) $(TARGETS)
+
 clean:
 	rm -rf .venv build dist *.egg-info tests/node/node_modules .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find $(CHECKED) -name __pycache__ -type d -prune -exec rm -rf {} +
@@ -73,6 +78,11 @@ tests/node/node_modules/.made: tests/node/package.json tests/node/package-lock.j
 .venv/.dev: .venv/.test
 	@echo "Installing the linter and the type checker into .venv …"
 	@$(PIP) -e '.[dev]'
+	@touch $@
+
+.venv/.fuzz: .venv/.test
+	@echo "Installing the fuzzer into .venv …"
+	@$(PIP) -e '.[fuzz]'
 	@touch $@
 
 build/bench/.peers: benchmarks/peers/requirements.txt .venv/.made
