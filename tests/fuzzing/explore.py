@@ -4,10 +4,12 @@
 
 Each target runs in a process of its own, so that one that breaks ends no other. What is found is
 merged into the corpus: the smallest inputs that together reach all that was reached. An input that
-breaks a promise is written into build/fuzz, and its target's corpus stays as it was.
+breaks a promise is written into build/fuzz, and its target's corpus stays as it was;
+put it there under a name that says what it is, and it is never merged away.
 """
 
 import importlib
+import re
 import shlex
 import subprocess
 import sys
@@ -19,6 +21,8 @@ LONGEST = 2048
 """Bytes of an input: enough for every structure, few enough to be read by people."""
 LONGEST_RUN_SECONDS = 10
 INSTRUMENTED = ["service", "jwt"]
+GIVEN_NAME = re.compile("[0-9a-f]{40}")
+"""By libFuzzer."""
 BROKEN = Path("build/fuzz")
 PROGRAM = f"{shlex.quote(sys.executable)} -m fuzzing.explore"
 SAYINGS = Path(__file__).with_name("sayings.dict")
@@ -62,9 +66,10 @@ def run(name: str, arguments: Sequence[str]) -> bool:
 
 
 def replace(kept: Path, least: Path) -> None:
-    """Keep the inputs of one directory in place of those of the other."""
+    """Keep the inputs of one directory in place of those of the other, and what people named."""
     for old in kept.iterdir():
-        old.unlink()
+        if GIVEN_NAME.fullmatch(old.name):
+            old.unlink()
     for new in least.iterdir():
         (kept / new.name).write_bytes(new.read_bytes())
 
