@@ -37,7 +37,9 @@ pytestmark = pytest.mark.servers
 
 SLACK_SECONDS = 1.5
 """What a busy machine may take for a request."""
-REFUSAL_SECONDS = 5 + 1 + 1
+ATTEMPT_SECONDS = 5
+"""That the store asks a database which does not answer."""
+REFUSAL_SECONDS = ATTEMPT_SECONDS + 1 + 1
 """That a refusal waits for the store: for an attempt, its grace, and a claim to be given up."""
 ROUNDS = 8
 
@@ -319,7 +321,7 @@ def _resident_bytes(service: Process) -> int:
 async def test_whatever_is_killed_what_was_told_to_be_finished_is_kept(
     tmp_path: Path, http: aiohttp.ClientSession, server: MongoServer, seed: int
 ) -> None:
-    chance, script, lease = random.Random(seed), Script(), 1
+    chance, script, lease = random.Random(seed), Script(), 2
     script.next(*(slow(f"answer number {n} in words", seconds=0.02) for n in range(2000)))
     async with AsyncExitStack() as stack, groq(script) as variables:
         variables |= {"CONVERSATION_STORE": server.url("load"), "CLAIM_LEASE": str(lease)}
@@ -347,7 +349,8 @@ async def test_whatever_is_killed_what_was_told_to_be_finished_is_kept(
         await asyncio.gather(*(ready(http, service) for service in load.services))
         for name in {told.conversation_id for told in load.finished}:
             await _check_conversation(load, name)
-    assert load.longest_busy < lease + SLACK_SECONDS
+    # A lease; where the database was away, from the first renewal on that comes through, another.
+    assert load.longest_busy < 2 * lease + ATTEMPT_SECONDS + SLACK_SECONDS
 
 
 async def _check_conversation(load: Load, name: str) -> None:
