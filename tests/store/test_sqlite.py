@@ -350,7 +350,9 @@ async def test_what_a_cancelled_caller_asked_for_is_done(store: SqliteStore) -> 
     assert conversation.messages[1] == ended("1", "text")
 
 
-async def test_closing_waits_for_what_is_under_way(store: SqliteStore) -> None:
+async def test_closing_waits_for_what_is_under_way(path: Path) -> None:
+    store = SqliteStore(path, busy_seconds=20)
+    await store.open()
     writes = [asyncio.create_task(store.begin(beginning(str(number)))) for number in range(20)]
     reads = [asyncio.create_task(store.count()) for _ in range(20)]
     await asyncio.sleep(0)
@@ -361,6 +363,7 @@ async def test_closing_waits_for_what_is_under_way(store: SqliteStore) -> None:
     assert len(await asyncio.gather(*reads)) == 20
     await store.open()
     assert await store.count() == 20
+    await store.close()
 
 
 async def test_deleting_leaves_nothing_behind(store: SqliteStore, path: Path) -> None:
