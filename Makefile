@@ -9,7 +9,7 @@ PIP      = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # What counts as a key in .env, as python-dotenv reads it: a value that is there and not empty.
 KEY_LINE = ^[[:space:]]*(export[[:space:]]+)?GROQ_API_KEY(_FILE)?[[:space:]]*=[[:space:]]*["'\'']?[^"'\''\#[:space:]]
 
-.PHONY: help run test check format bench fuzz clean
+.PHONY: help run test check format bench fuzz soak clean
 
 help:
 	@echo "make run     serve on port 8000; with Groq when GROQ_API_KEY is set or in .env, else simulated"
@@ -18,6 +18,7 @@ help:
 	@echo "make format  format the code, and mend what the linter can mend"
 	@echo "make bench   measure the service beside its peers, for half an hour; see benchmarks/README.md"
 	@echo "make fuzz    look for inputs that break a parser, SECONDS=60 for each; see tests/fuzzing/"
+	@echo "make soak    use the service for an hour, and see that it holds no more; SECONDS=60 for less"
 	@echo "make clean   remove everything that make has made (never data/ or .env)"
 
 run: .venv/.run
@@ -52,6 +53,10 @@ bench: .venv/.run build/bench/.peers
 
 fuzz: .venv/.fuzz
 	PYTHONPATH=.:tests $(BIN)/python -m fuzzing.explore $(SECONDS) $(TARGETS)
+
+soak: SECONDS = 3600
+soak: .venv/.run
+	$(BIN)/python -m benchmarks.soak --seconds $(SECONDS) $(ARGS)
 
 clean:
 	rm -rf .venv build dist *.egg-info tests/node/node_modules .hypothesis .mypy_cache .pytest_cache .ruff_cache
