@@ -90,29 +90,30 @@ class Generator:
     # The part that may be cancelled.
 
     async def _generate(self, job: "_Job") -> Ending | Problem:
+        run = job.run
         try:
-            return await self._answer(job)
+            plan = await self._prepared(job)
+            async with self._model.answer(plan.prompt) as parts:
+                await _uninterrupted(self._begin(run, plan))
+                async for part in parts:
+                    if isinstance(part, Delta):
+                        run.append(part)
+                    elif isinstance(part, Usage):
+                        run.usage = part
+                    else:
+                        return part
         except ServiceError as exc:
             # The task would keep it, and through its frames the prompt and what was read; and they
             # lead back to the task, so that all of it stayed until a search for cycles.
             return exc.problem
+        return Problem(Kind.UPSTREAM_ERROR, "the answer broke off before its end")
 
-    async def _answer(self, job: "_Job") -> Ending:
+    async def _prepared(self, job: "_Job") -> Plan:
         await self._admit(job)  # before anything is read: who is refused shall cost little
         job.plan = plan = await job.planning(job.run)
         job.run.model = plan.prompt.model.id
         job.run.prepared()
-        async with self._model.answer(plan.prompt) as parts:
-            await _uninterrupted(self._begin(job.run, plan))
-            async for part in parts:
-                match part:
-                    case Delta():
-                        job.run.append(part)
-                    case Usage():
-                        job.run.usage = part
-                    case Ending():
-                        return part
-        raise ServiceError(Kind.UPSTREAM_ERROR, "the answer broke off before its end")
+        return plan
 
     async def _admit(self, job: "_Job") -> None:
         """Count the run among its owner's; raises where there is a limit, and it is reached."""

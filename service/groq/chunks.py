@@ -161,7 +161,6 @@ class Chunks:
             if delta := choice.delta:
                 if delta.content:
                     self._content.append(delta.content)
-                    self.tokens += 1
                 if delta.reasoning:
                     self._reasoning.append(delta.reasoning)
                 if delta.tool_calls or delta.executed_tools:
@@ -183,6 +182,7 @@ class Chunks:
         self.done = True
 
     def _taken(self) -> Delta | None:
+        self.tokens += len(self._content)
         content = "".join(self._content)
         self._content.clear()
         if not (self._reasoning or self._tool_calls or self._executed_tools):
