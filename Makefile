@@ -4,18 +4,21 @@ PYTHON  ?= python3 python3.14 python3.13 python3.12 python3.11
 BIN     := .venv/bin
 SECONDS := 60
 CHECKED  = $(wildcard service tests benchmarks)
+BIOME    = tests/node/node_modules/.bin/biome
 PIP      = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 # What counts as a key in .env, as python-dotenv reads it: a value that is there and not empty.
 KEY_LINE = ^[[:space:]]*(export[[:space:]]+)?GROQ_API_KEY(_FILE)?[[:space:]]*=[[:space:]]*["'\'']?[^"'\''\#[:space:]]
 
-.PHONY: help run test check format bench fuzz soak clean
+.PHONY: help run test check format vendor screenshot bench fuzz soak clean
 
 help:
 	@echo "make run     serve on port 8000; with Groq when GROQ_API_KEY is set or in .env, else simulated"
 	@echo "make test    install what the tests need, and run them all"
 	@echo "make check   format, lint, types, tests: what CI runs"
 	@echo "make format  format the code, and mend what the linter can mend"
+	@echo "make vendor  fetch what the pages load that is not ours, by vendor/package-lock.json"
+	@echo "make screenshot  make the README's picture of the playground anew"
 	@echo "make bench   measure the service beside its peers, for half an hour; see benchmarks/README.md"
 	@echo "make fuzz    look for inputs that break a parser, SECONDS=60 for each; see tests/fuzzing/"
 	@echo "make soak    use the service for an hour, and see that it holds no more; SECONDS=60 for less"
@@ -34,19 +37,28 @@ run: .venv/.run
 	echo; \
 	exec $(BIN)/python -m service --simulate $(ARGS)
 
-test: .venv/.test tests/node/node_modules/.made
+test: .venv/.test tests/node/node_modules/.made vendor/node_modules/.made
 	@.ci/programs
 	$(BIN)/python -m pytest $(ARGS)
 
-check: .venv/.dev
+check: .venv/.dev tests/node/node_modules/.made
 	$(BIN)/ruff format --check $(CHECKED)
 	$(BIN)/ruff check $(CHECKED)
 	$(BIN)/mypy $(CHECKED)
+	$(BIOME) ci
 	@$(MAKE) --no-print-directory test
 
-format: .venv/.dev
+format: .venv/.dev tests/node/node_modules/.made
 	$(BIN)/ruff format $(CHECKED)
 	$(BIN)/ruff check --fix $(CHECKED)
+	$(BIOME) check --write
+
+vendor: vendor/node_modules/.made
+	node vendor/assemble.mjs service/static/vendor
+
+screenshot: .venv/.test
+	@.ci/programs
+	SCREENSHOT=1 $(BIN)/python -m pytest tests/playground/test_screenshot.py
 
 bench: .venv/.run build/bench/.peers
 	$(BIN)/python -m benchmarks.measure $(ARGS)
@@ -59,7 +71,7 @@ soak: .venv/.run
 	$(BIN)/python -m benchmarks.soak --seconds $(SECONDS) $(ARGS)
 
 clean:
-	rm -rf .venv build dist *.egg-info tests/node/node_modules .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv build dist *.egg-info tests/node/node_modules vendor/node_modules .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find $(CHECKED) -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp says: this was installed after the dependencies last changed.
@@ -78,6 +90,12 @@ tests/node/node_modules/.made: tests/node/package.json tests/node/package-lock.j
 	@.ci/programs
 	@echo "Installing what the tests need of Node into tests/node …"
 	@cd tests/node && npm ci --silent --no-audit --no-fund && touch node_modules/.made || \
+	  echo "The tests that need it will fail: npm ci did not work" >&2
+
+vendor/node_modules/.made: vendor/package.json vendor/package-lock.json vendor/.npmrc
+	@.ci/programs
+	@echo "Fetching what the pages load into vendor/node_modules …"
+	@cd vendor && npm ci --silent --no-audit --no-fund && touch node_modules/.made || \
 	  echo "The tests that need it will fail: npm ci did not work" >&2
 
 .venv/.dev: .venv/.test

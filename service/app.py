@@ -15,6 +15,7 @@ from service.web.admission import admitted
 from service.web.asyncapi import describe_socket
 from service.web.authentication import authenticated
 from service.web.cors import setup_cors
+from service.web.files import Files
 from service.web.middleware import add_headers, logged, problems
 from service.web.observer import Watch
 from service.web.openapi import describe_http
@@ -59,6 +60,7 @@ def make_app(
     app[keys.SOCKETS] = sockets
     app[keys.OBSERVER] = watch.observer
     app[keys.METRICS] = watch.exposition
+    app[keys.FILES] = Files()
     app[keys.OPENAPI] = describe_http(
         settings.version, catalogue, authentication=settings.authenticator is not None
     )

@@ -180,6 +180,7 @@ def _web_settings(
             messages_burst=settings.socket_messages_burst,
             ping_seconds=settings.socket_ping_interval,
         ),
+        playground=settings.shows_playground,
         ratelimit_policy=ratelimit_policy,
         new_id=new_id,
     )

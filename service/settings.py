@@ -211,6 +211,9 @@ class Settings:
         "names that the service goes by besides localhost, comma-separated, or *; without it all"
         " that a proxy passes on",
     )
+    playground: bool | None = _setting(
+        _boolean, None, "show the playground at /; without it only where HOST is loopback"
+    )
     conversation_store: str = _setting(
         _text,
         "sqlite:///data/conversations.db",
@@ -307,6 +310,11 @@ class Settings:
     def store_url(self) -> str:
         """Where conversations are kept."""
         return self.mongodb_uri or self.conversation_store
+
+    @property
+    def shows_playground(self) -> bool:
+        """Whether there is one; unless somebody said so, strangers get none."""
+        return _is_loopback(self.host) if self.playground is None else self.playground
 
 
 def load_settings(environment: Mapping[str, str]) -> Settings:

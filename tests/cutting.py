@@ -7,10 +7,14 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 
 PIECE_BYTES = 61
-"""So few at once that lines and characters come apart."""
+"""So few of a stream at once that lines and characters come apart."""
+
+READ_BYTES = 65536
 
 STREAMS = re.compile(rb"text/event-stream|Upgrade: websocket")
 """In the headers of what is cut: event streams and WebSockets."""
+
+LONGEST_SIGN = 64
 
 
 class Network:
@@ -47,21 +51,28 @@ class Network:
             await asyncio.wait(self._tasks)
 
     async def _answer(self, reader: StreamReader, writer: StreamWriter) -> None:
-        head, left = b"", None
+        head, left, piece_bytes = b"", None, READ_BYTES
         with suppress(ConnectionError):
-            while data := await reader.read(PIECE_BYTES):
-                if left is None:
-                    head += data
-                    found = STREAMS.search(head)
-                    if found and self.cuts:
-                        left = self.cuts.pop(0) - len(head) + found.end() + len(data)
+            while data := await reader.read(piece_bytes):
+                if piece_bytes != PIECE_BYTES:
+                    # A file may be long: what tells a stream is in one read, or at the seam of two.
+                    head = head[-LONGEST_SIGN:] + data
+                    if found := STREAMS.search(head):
+                        piece_bytes = PIECE_BYTES
+                        if self.cuts:
+                            left = self.cuts.pop(0) + len(data) - len(head) + found.end()
                 if left is not None:
                     data, left = data[: max(0, left)], left - len(data)
-                writer.write(data)
-                await writer.drain()
+                await _write(data, writer, piece_bytes)
                 if left is not None and left <= 0:
                     break
         writer.close()
+
+
+async def _write(data: bytes, writer: StreamWriter, piece_bytes: int) -> None:
+    for start in range(0, len(data), piece_bytes):
+        writer.write(data[start : start + piece_bytes])
+        await writer.drain()
 
 
 async def _pass_on(reader: StreamReader, writer: StreamWriter) -> None:

@@ -1,6 +1,7 @@
 """The real service in front of a Groq look-alike, for tests: real HTTP, scripted answers."""
 
 import json
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import attrs
 from aiohttp import ClientResponse
 from aiohttp.test_utils import TestClient, TestServer
-from aiohttp.web import Application, BaseRunner, Request
+from aiohttp.web import Application, BaseRunner, Request, RouteDef
 from attrs import frozen
 
 from service.__main__ import make_runner
@@ -41,6 +42,11 @@ class Running:
 def catalogue() -> Catalogue:
     """The catalogue as it is shipped."""
     return Catalogue.from_toml((CONFIG / "models.toml").read_text(encoding="utf-8"), "models.toml")
+
+
+def path_of(route: RouteDef) -> str:
+    """The path as documents write it: parameters without the patterns of their values."""
+    return re.sub(r"{(\w+):[^}]+}", r"{\1}", route.path)
 
 
 def simulated_models(models: Catalogue) -> list[SimulatedModel]:

@@ -11,6 +11,7 @@ from service.core.chat import Chat
 from service.core.conversations import Conversations
 from service.core.ports import Authenticator
 from service.core.quota import Quota
+from service.web.files import Files
 from service.web.observer import Exposition, RequestObserver
 from service.web.sockets import Sockets
 
@@ -44,6 +45,7 @@ class WebSettings:
     keepalive_seconds: float
     send_timeout_seconds: float
     socket: SocketSettings
+    playground: bool
     ratelimit_policy: str
     """Empty where owners have no limits."""
     new_id: Callable[[], str]
@@ -56,6 +58,7 @@ CATALOGUE = web.AppKey("catalogue", Catalogue)
 CHECKS = web.AppKey("checks", Mapping[str, Check])
 SETTINGS = web.AppKey("settings", WebSettings)
 SOCKETS = web.AppKey("sockets", Sockets)
+FILES = web.AppKey("files", Files)
 OPENAPI = web.AppKey("openapi", bytes)
 """The description of the HTTP API, as JSON."""
 ASYNCAPI = web.AppKey("asyncapi", bytes)

@@ -34,7 +34,7 @@ async def logged(request: web.Request, handler: Handler) -> web.StreamResponse:
     new_id = request.app[SETTINGS].new_id
     request[OWNER] = ANONYMOUS
     request[REQUEST_ID] = request_id = sent if _WELL_FORMED.fullmatch(sent) else new_id()
-    told = log.debug if request.path.startswith(("/health", "/metrics")) else log.info
+    told = log.debug if request.path.startswith(("/health", "/metrics", "/static/")) else log.info
     began = time.perf_counter()
     told("request_started", request_id=request_id, method=request.method, path=request.path)
     status: int | str = "disconnected"

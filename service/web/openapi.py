@@ -14,10 +14,11 @@ from service.core.request import JsonObject
 from service.web.cors import EXPOSED
 from service.web.keys import OPENAPI
 from service.web.middleware import WELL_FORMED, X_REQUEST_ID, X_RUN_ID, X_SIMULATED
-from service.web.operation import JSON, Answer, Content, Link, Operation, Parameter
+from service.web.operation import JSON, TAGS, Answer, Content, Link, Operation, Parameter
 from service.web.operations import EVENT_FRAME, OPERATIONS
 from service.web.parameters import REQUEST_ID
-from service.web.problems import CONTENT_TYPE
+from service.web.problems import CHALLENGE, CONTENT_TYPE
+from service.web.ratelimit import LIMIT, LIMITS, POLICY, REMAINING, RESET
 from service.web.runs import EVENT_ID
 from service.web.schemas import Schema, ref, schemas
 
@@ -29,6 +30,7 @@ are errors. Errors are problems (RFC 9457), also for browsers of the origins in 
 which may read the headers """
 
 _TEXT: Schema = {"type": "string"}
+_NUMBER: Schema = {"type": "integer", "minimum": 0}
 _HEADERS: Mapping[str, tuple[str, Schema, bool]] = {
     X_REQUEST_ID: (
         "The id of the request: its own, where it sent a well-formed one.",
@@ -44,8 +46,19 @@ _HEADERS: Mapping[str, tuple[str, Schema, bool]] = {
     ),
     hdrs.LOCATION: ("The path of the run.", {"type": "string", "pattern": "^/api/runs/"}, True),
     hdrs.RETRY_AFTER: ("Seconds.", {"type": "integer", "minimum": 1}, False),
+    LIMIT: ("Of the limit of the owner that is nearest to its end.", _NUMBER, False),
+    REMAINING: ("What is left of it.", _NUMBER, False),
+    RESET: ("Seconds until its window ends.", _NUMBER, False),
+    POLICY: (
+        'All limits and the seconds of their windows, such as `60;w=60;comment="requests"`.',
+        _TEXT,
+        False,
+    ),
+    hdrs.WWW_AUTHENTICATE: ("RFC 6750.", {"const": CHALLENGE}, True),
     hdrs.CACHE_CONTROL: ("For proxies.", {"const": "no-cache, no-transform"}, True),
     "X-Accel-Buffering": ("For nginx.", {"const": "no"}, True),
+    "ETag": ("Changes with the content.", {"type": "string", "pattern": '^".+"$'}, True),
+    hdrs.CONTENT_SECURITY_POLICY: ("What the page may load.", _TEXT, True),
     hdrs.CONTENT_DISPOSITION: (
         "The name of the file.",
         {"type": "string", "pattern": "^attachment; filename="},
@@ -60,6 +73,13 @@ _BEARER = {
     "scheme": "bearer",
     "bearerFormat": "an API key, or a JWT",
 }
+_OF_STATUS: Mapping[int, Sequence[str]] = {
+    HTTPStatus.UNAUTHORIZED: (hdrs.WWW_AUTHENTICATE, hdrs.RETRY_AFTER),
+    HTTPStatus.TOO_MANY_REQUESTS: (hdrs.RETRY_AFTER, *LIMITS),
+    HTTPStatus.SERVICE_UNAVAILABLE: (hdrs.RETRY_AFTER,),
+}
+"""Headers of problems."""
+_RUN_IF_ANY = {"description": "Of the run, where there was one.", "schema": _TEXT}
 _ANYWHERE = (
     Kind.BAD_REQUEST,
     Kind.FORBIDDEN,
@@ -88,12 +108,17 @@ def describe_http(version: str, catalogue: Catalogue, *, authentication: bool) -
                 "description": f"{_ABOUT}{', '.join(f'`{name}`' for name in EXPOSED)}.",
                 "license": {"name": "MIT", "identifier": "MIT"},
             },
+            "tags": [{"name": tag, "description": about} for tag, about in TAGS.items()],
             "servers": [{"url": "/"}],
             **secured,
             "paths": _paths(authentication=authentication),
             "components": {
                 "parameters": {it.key: _parameter(it) for it in _parameters()},
-                "headers": {name: _header(name) for name in _HEADERS},
+                "headers": {
+                    name: _header(name)
+                    for name in _HEADERS
+                    if authentication or name != hdrs.WWW_AUTHENTICATE
+                },
                 "schemas": _schemas(catalogue),
                 **schemes,
             },
@@ -147,6 +172,7 @@ _EVENT_FRAME: Schema = {
     "type": "object",
     "properties": {
         "data": {
+            "description": "The event, in JSON.",
             "type": "string",
             "contentMediaType": JSON,
             "contentSchema": {"oneOf": [ref(kind) for kind in get_args(Event)]},
@@ -214,8 +240,9 @@ def _responses(known: Operation, *, authentication: bool) -> JsonObject:
     responses: dict[str, dict[str, object]] = {
         f"{answer.status:d}": _answer(answer) for answer in known.answers
     }
+    of_runs = any(X_RUN_ID in answer.headers for answer in known.answers)
     for status, told in sorted(by_status.items()):
-        responses[f"{status}"] = _problems(status, told)
+        responses[f"{status}"] = _problems(status, told, of_runs=of_runs)
     return responses
 
 
@@ -231,13 +258,15 @@ def _answer(answer: Answer) -> dict[str, object]:
     return described
 
 
-def _problems(status: int, kinds: Sequence[Kind]) -> dict[str, object]:
+def _problems(status: int, kinds: Sequence[Kind], *, of_runs: bool) -> dict[str, object]:
     slugs = [f"/problems/{kind.slug}" for kind in kinds]
     told: Schema = {"properties": {"type": {"enum": slugs}, "status": {"const": status}}}
-    waits = status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
     return {
         "description": "; ".join(f"{kind.title} (`{kind.slug}`)" for kind in kinds),
-        "headers": _headers([hdrs.RETRY_AFTER] if waits else []),
+        "headers": {
+            **_headers(_OF_STATUS.get(status, ())),
+            **({X_RUN_ID: _RUN_IF_ANY} if of_runs else {}),
+        },
         "content": {CONTENT_TYPE: {"schema": {"allOf": [ref(ProblemBody), told]}}},
     }
 

@@ -23,6 +23,19 @@ class Tag(StrEnum):
     USAGE = "usage"
     HEALTH = "health"
     CONTRACT = "contract"
+    PAGES = "pages"
+
+
+TAGS: Mapping[Tag, str] = {
+    Tag.CHAT: "Ask, and read the answer as it is written.",
+    Tag.RUNS: "Start, read, resume and cancel answers, on whatever connection.",
+    Tag.CONVERSATIONS: "What was said: list, search, branch, export, delete.",
+    Tag.MODELS: "Which models there are, and what each takes.",
+    Tag.USAGE: "What answers cost.",
+    Tag.HEALTH: "For people, orchestrators and Prometheus.",
+    Tag.CONTRACT: "The descriptions of all this.",
+    Tag.PAGES: "For browsers.",
+}
 
 
 class Place(StrEnum):

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
+import attrs
+
 from service.core.catalogue import Model
 from service.core.conversation import Summary
 from service.core.errors import Kind
@@ -32,6 +34,8 @@ from service.web.operation import (
     Tag,
     json_of,
 )
+from service.web.pages import PAGES
+from service.web.ratelimit import LIMITS
 from service.web.schemas import REF, Schema, ref
 from service.web.usage import UsageReport
 
@@ -97,6 +101,7 @@ _STREAM = Answer(
     _FRAMES,
     ("X-Run-Id", "X-Run-Recovered", "Cache-Control", "X-Accel-Buffering"),
 )
+_STARTED_STREAM = attrs.evolve(_STREAM, headers=(*_STREAM.headers, *LIMITS))
 _TO_RUN = tuple(
     Link(name, {"run_id": "/run_id"}) for name in ("run_state", "run_events", "cancel_run")
 )
@@ -134,7 +139,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         "stream_chat",
         Tag.CHAT,
         "Start a run and stream it.",
-        [_STREAM],
+        [_STARTED_STREAM],
         [parameters.KEY, parameters.LAST_EVENT_ID],
         Body(ChatRequest, CHAT_REQUESTS),
         (*_ASKED, *_RUN_GONE),
@@ -148,7 +153,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
                 HTTPStatus.OK,
                 "The whole answer.",
                 json_of(ChatAnswer, ANSWERS[ChatAnswer]),
-                ("X-Run-Id",),
+                ("X-Run-Id", *LIMITS),
                 (*_TO_RUN, *_TO_CONVERSATION),
             )
         ],
@@ -177,7 +182,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
                 HTTPStatus.ACCEPTED,
                 "The run has begun.",
                 json_of(StartedRun, ANSWERS[StartedRun]),
-                ("X-Run-Id", "Location"),
+                ("X-Run-Id", "Location", *LIMITS),
                 _TO_RUN,
             )
         ],
@@ -269,7 +274,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         "regenerate",
         Tag.CONVERSATIONS,
         "Stream a new answer beside an old one.",
-        [_STREAM],
+        [_STARTED_STREAM],
         [parameters.CONVERSATION_ID, parameters.MESSAGE_ID, parameters.KEY],
         Body(RegenerateRequest, REGENERATIONS, required=False),
         _ASKED,
@@ -308,6 +313,7 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
     ),
     ("GET", "/openapi.json"): _document("openapi", "This description, OpenAPI 3.1."),
     ("GET", "/asyncapi.json"): _document("asyncapi", "The WebSocket, AsyncAPI 3.0."),
+    **PAGES,
     ("GET", "/metrics"): Operation(
         "metrics",
         Tag.HEALTH,

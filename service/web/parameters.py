@@ -61,6 +61,16 @@ AFTER = Parameter(
     {"type": "integer", "minimum": START, "maximum": runs.LAST_SEQ, "default": START},
     1,
 )
+PATH = Parameter(
+    "path", Place.PATH, "Of a file; it may hold slashes.", _TEXT, "chat-client.js", required=True
+)
+IF_NONE_MATCH = Parameter(
+    "If-None-Match",
+    Place.HEADER,
+    "The `ETag` of what the client has already.",
+    {"type": "string"},
+    '"0198c2"',
+)
 LIST = (
     Parameter(
         "limit",

@@ -11,6 +11,7 @@ from service.core.quota import Quota, RateLimits
 
 LIMIT, REMAINING, RESET = "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"
 POLICY = "RateLimit-Policy"
+LIMITS = (LIMIT, REMAINING, RESET, POLICY)
 
 
 def limit_headers(quota: Quota, policy: str, now: float) -> Mapping[str, str]:

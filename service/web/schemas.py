@@ -15,6 +15,7 @@ from service.core.catalogue import (
 from service.core.errors import Kind
 from service.core.events import ProblemBody
 from service.core.request import ChatRequest, ConversationChange, RegenerateRequest
+from service.web.meanings import MEANINGS
 
 REF = "#/components/schemas/{name}"
 
@@ -41,7 +42,7 @@ def schemas(
     for kind, complete in _completions(catalogue).items():
         if kind.__name__ in made:
             made[kind.__name__] = complete(made[kind.__name__])
-    return made
+    return {name: _explained(name, schema) for name, schema in made.items()}
 
 
 def ref(kind: type) -> Schema:
@@ -85,6 +86,19 @@ def _completions(catalogue: Catalogue) -> Mapping[type, Callable[[Schema], Schem
             ),
         },
     }
+
+
+def _explained(of: str, schema: Schema) -> Schema:
+    """A schema with what each of its members means; one that refers elsewhere is told there."""
+    if "properties" not in schema:
+        return schema
+    members = {
+        name: member
+        if {"description", "$ref"} & member.keys()
+        else {"description": MEANINGS.get(f"{of}.{name}") or MEANINGS[name], **member}
+        for name, member in _members(schema).items()
+    }
+    return {**schema, "properties": members}
 
 
 def _given(name: str) -> Schema:
@@ -134,7 +148,11 @@ def _hyperparameters(catalogue: Catalogue) -> Schema:
         ),
         "type": "object",
         "properties": {
-            name: _or_null(_widest([entry[name] for entry in entries])) for name in PARAMETER_TYPES
+            name: {
+                "description": MEANINGS[name],
+                **_or_null(_widest([entry[name] for entry in entries])),
+            }
+            for name in PARAMETER_TYPES
         },
         "additionalProperties": False,
     }

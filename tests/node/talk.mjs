@@ -11,7 +11,8 @@ for (let number = 0; number < count; number += 1) {
 
 function take(message) {
   const run = runs.get(message.id);
-  if (message.seq !== run.seq + 1) throw new Error(`${message.id}: ${run.seq}, then ${message.seq}`);
+  if (message.seq !== run.seq + 1)
+    throw new Error(`${message.id}: ${run.seq}, then ${message.seq}`);
   run.seq = message.seq;
   run.run_id ??= message.run_id;
   run.text += message.content ?? "";

@@ -74,11 +74,35 @@ def check(schema: Json, value: object) -> None:
                 check(member["contentSchema"], json.loads(value[name]))
 
 
+OF_EVERY_RESPONSE = {
+    "content-length",
+    "content-type",
+    "connection",
+    "date",
+    "server",
+    "transfer-encoding",
+    "vary",
+    "cache-control",
+    "content-security-policy",
+    "cross-origin-resource-policy",
+    "referrer-policy",
+    "x-content-type-options",
+    "x-frame-options",
+    "content-encoding",
+    "upgrade",
+    "sec-websocket-accept",
+    "sec-websocket-protocol",
+}
+"""Headers that HTTP and browsers need, or the handshake; no client has to look at them."""
+
+
 def check_headers(told: Json, headers: Mapping[str, str]) -> None:
-    """Raise unless the headers of a response are as the response is described."""
+    """Raise unless the headers of a response are as the response is described, and no others."""
+    described = {name.lower() for name in told["headers"]} | OF_EVERY_RESPONSE
+    assert not [name for name in headers if name.lower() not in described]
     for name, reference in told["headers"].items():
         header, value = found(reference), headers.get(name)
-        assert value is not None or not header["required"], name
+        assert value is not None or not header.get("required"), name
         if value is not None:
             number = header["schema"].get("type") == "integer"
             check(header["schema"], int(value) if number else value)

@@ -105,6 +105,16 @@ class TestTheDocument:
         assert f"`{SUBPROTOCOL}`" in CHANNEL["description"]
         assert [(int(code), meaning) for code, meaning in told] == list(CLOSE_CODES.items())
 
+    async def test_says_what_every_member_is(self) -> None:
+        unsaid = [
+            f"{name}.{member}"
+            for name, schema in SCHEMAS.items()
+            for member, told in schema.get("properties", {}).items()
+            if not {"description", "$ref", "const"} & told.keys()
+        ]
+
+        assert unsaid == []
+
     async def test_names_every_problem(self) -> None:
         slugs = SCHEMAS["ProblemBody"]["properties"]["type"]["examples"]
 

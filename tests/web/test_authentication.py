@@ -16,13 +16,13 @@ from credentials import asked_by, bearer, entries, hash_of, key_of
 from service.web.authentication import SOCKET_PATH
 from service.web.routes import ROUTES
 from signing import Signer, ed25519, jwks, p256, rsa, segment
-from support import Running, running
+from support import Running, path_of, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 OURS = {"Origin": "http://localhost:3000"}
-NAMES = {"conversation_id": "c-1", "message_id": "m-1", "run_id": "r-1"}
-ALL = [(route.method, route.path.format_map(NAMES)) for route in ROUTES]
+NAMES = {"conversation_id": "c-1", "message_id": "m-1", "run_id": "r-1", "path": "docs/docs.css"}
+ALL = [(route.method, path_of(route).format_map(NAMES)) for route in ROUTES]
 PRIVATE = [
     (method, path) for method, path in ALL if path.startswith("/api/") and path != SOCKET_PATH
 ]
@@ -270,6 +270,9 @@ async def test_what_is_public_is_told_to_anybody(guarded: Running, method: str, 
 
 async def test_what_is_private_is_all_below_api(guarded: Running) -> None:
     assert {path for _, path in PUBLIC} == {
+        "/",
+        "/docs",
+        "/static/docs/docs.css",
         "/openapi.json",
         "/asyncapi.json",
         "/health",

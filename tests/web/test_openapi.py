@@ -23,18 +23,19 @@ from web.described import (
 )
 from web.outside import Held, Json, asked, chat, start
 
+from credentials import entries
 from service.core.catalogue import PARAMETER_TYPES, Catalogue, Model
 from service.core.errors import Kind
 from service.simulator import Refusal, error_data
 from service.web.openapi import describe_http
 from service.web.routes import ROUTES
-from support import Running, catalogue, running
+from support import Running, catalogue, path_of, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SCHEMAS: Json = DOCUMENT["components"]["schemas"]
-NO_OPERATION = {Kind.NOT_FOUND, Kind.METHOD_NOT_ALLOWED}
-"""Problems of requests that no operation takes."""
+NO_OPERATION = {Kind.METHOD_NOT_ALLOWED}
+"""The problem of requests that no operation takes."""
 STARTS = ["stream_chat", "chat", "start_run", "regenerate"]
 SUCCESSES = {
     (it.name, int(status))
@@ -82,6 +83,29 @@ class TestTheDocument:
         assert body == DOCUMENT | {"info": body["info"]}
         assert DOCUMENT["info"]["version"] == VERSION
 
+    async def test_says_what_everything_is(self) -> None:
+        said = [operation.told["summary"] for operation in operations()]
+        said += [it["description"] for it in DOCUMENT["components"]["parameters"].values()]
+        said += [it["description"] for it in DOCUMENT["components"]["headers"].values()]
+        said += [it["description"] for it in DOCUMENT["tags"]]
+        said += [
+            response["description"]
+            for operation in operations()
+            for response in operation.told["responses"].values()
+        ]
+        unsaid = [
+            f"{name}.{member}"
+            for name, schema in SCHEMAS.items()
+            for member, told in schema.get("properties", {}).items()
+            if not {"description", "$ref"} & told.keys()
+        ]
+
+        assert all(said)
+        assert unsaid == []
+        assert {it["name"] for it in DOCUMENT["tags"]} == {
+            tag for operation in operations() for tag in operation.told["tags"]
+        }
+
     async def test_names_every_problem_of_an_operation(self) -> None:
         told = [
             slug
@@ -125,6 +149,30 @@ class TestTheDocument:
         }
 
 
+async def test_limits_of_an_owner_are_told_as_described() -> None:
+    async with running(RATE_LIMIT_REQUESTS="4/day") as service:
+        client, ids = Asker(service), await ids_of(service)
+        for name in STARTS[:3]:
+            await client.ask(name, 202 if name == "start_run" else 200, asked())
+        _, path = own(BY_NAME["regenerate"], "", {}, ids)
+        for name in STARTS:
+            regenerating = name == "regenerate"
+            sent = path if regenerating else {}
+            await client.ask(name, 429, {} if regenerating else asked(), **sent)
+
+
+async def test_a_credential_that_is_missing_is_told_as_described() -> None:
+    [described] = [it for it in operations(SECURED) if it.name == "list_models"]
+    headers = described.told["responses"]["401"]["headers"]
+    challenge = SECURED["components"]["headers"]["WWW-Authenticate"]["schema"]["const"]
+    async with running(API_KEYS=entries("ann")) as service:
+        async with service.client.get(described.path) as response:
+            assert response.status == 401
+            assert response.headers["WWW-Authenticate"] == challenge
+
+    assert set(headers) == {"X-Request-Id", "X-Simulated", "WWW-Authenticate", "Retry-After"}
+
+
 class TestEveryRoute:
     async def test_is_in_the_document_and_back(self, shared: Running) -> None:
         served = {
@@ -140,7 +188,7 @@ class TestEveryRoute:
         named = {(it.method, it.path): it.name for it in operations()}
 
         for route in ROUTES:
-            assert named[route.method, route.path] == route.handler.__name__
+            assert named[route.method, path_of(route)] == route.handler.__name__
 
     @pytest.mark.parametrize("operation", operations(), ids=lambda it: it.name)
     async def test_tells_the_parameters_of_its_path(self, operation: Described) -> None:
@@ -194,9 +242,9 @@ def own(operation: Described, note: str, body: Json, ids: Json) -> tuple[Json, J
 
 
 async def ids_of(service: Running) -> Json:
-    """The ids of a run, its conversation and its messages."""
+    """The ids of a run, its conversation and its messages; and the path of a file."""
     answer = await chat(service)
-    return answer | {"active_message_id": answer["message_id"]}
+    return answer | {"active_message_id": answer["message_id"], "path": "chat-client.js"}
 
 
 @pytest.mark.parametrize(("name", "note", "body"), examples(*STARTS, "change_conversation"))
@@ -253,7 +301,9 @@ async def test_whatever_succeeds_is_as_described() -> None:
         await client.ask("show_usage", 200, group_by="model")
         for name in ("list_models", "openapi", "asyncapi", "metrics"):
             await client.ask(name, 200)
-        for name in ("health", "live", "ready"):
+        await client.ask("static_file", 200, path="chat-client.js")
+        await client.ask("static_file_head", 200, path="chat-client.js")
+        for name in ("health", "live", "ready", "playground", "docs"):
             await client.ask(name, 200)
             await client.ask(f"{name}_head", 200)
         await service.service.chat.drain(0)

@@ -199,7 +199,8 @@ async def test_no_more_faults_are_told_than_anybody_reads(body: dict[str, object
 
 
 @pytest.mark.parametrize(
-    "path", ["/nothing", "/api", "/api/", "/api/chat/", "/api/conversations/", "/API/chat", "//"]
+    "path",
+    ["/nothing", "/api", "/api/", "/api/chat/", "/api/conversations/", "/API/chat", "/docs/"],
 )
 async def test_there_is_nothing_elsewhere(shared: Running, path: str) -> None:
     async with shared.client.get(path) as response:
