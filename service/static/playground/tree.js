@@ -1,0 +1,99 @@
+// Who said what? The messages of a conversation: a tree, of which one branch is shown.
+
+/**
+ * A message as the service gives it; of questions only the first five are there.
+ * @typedef {object} Message
+ * @property {"user" | "assistant"} role
+ * @property {string} content
+ * @property {string} message_id
+ * @property {string | null} parent_message_id
+ * @property {string} created_at
+ * @property {string} [model]
+ * @property {"complete" | "partial" | "streaming"} [status]
+ * @property {string | null} [reasoning]
+ * @property {string | null} [finish_reason]
+ * @property {{completion_tokens: number, total_tokens: number} | null} [usage]
+ * @property {number | null} [seconds]
+ */
+
+/** All messages of a conversation. */
+export class Tree {
+  /** @type {Map<string, Message>} */
+  #messages = new Map();
+
+  /** @param {Message[]} messages in the order in which they were written */
+  constructor(messages = []) {
+    for (const message of messages) this.put(message);
+  }
+
+  get size() {
+    return this.#messages.size;
+  }
+
+  /** @param {string} id */
+  has(id) {
+    return this.#messages.has(id);
+  }
+
+  /** @param {string | null} id @returns {Message | null} */
+  get(id) {
+    return (id && this.#messages.get(id)) || null;
+  }
+
+  /** @param {Message} message in the place of the one of that id, or after all others */
+  put(message) {
+    this.#messages.set(message.message_id, message);
+  }
+
+  /** @param {(string | null)[]} ids of messages that nothing follows */
+  remove(...ids) {
+    for (const id of ids) if (id) this.#messages.delete(id);
+  }
+
+  /** @param {string} old @param {string} id that it has from now on, in the same place */
+  rename(old, id) {
+    const entries = [...this.#messages.values()].map((message) => {
+      const renamed = message.message_id === old ? { ...message, message_id: id } : message;
+      return message.parent_message_id === old ? { ...renamed, parent_message_id: id } : renamed;
+    });
+    this.#messages = new Map(entries.map((message) => [message.message_id, message]));
+  }
+
+  /**
+   * @param {string | null} id
+   * @returns {Message[]} from the first question to that message
+   */
+  branch(id) {
+    /** @type {Message[]} */
+    const branch = [];
+    for (let message = this.get(id); message; message = this.get(message.parent_message_id))
+      branch.push(message);
+    return branch.reverse();
+  }
+
+  /**
+   * @param {string | null} parent
+   * @returns {string[]} of all messages that follow it, oldest first
+   */
+  versions(parent) {
+    return [...this.#messages.values()]
+      .filter((it) => it.parent_message_id === parent)
+      .map((it) => it.message_id);
+  }
+
+  /**
+   * @param {string} id
+   * @returns {string} the message written last among those below, or the message itself
+   */
+  latestLeaf(id) {
+    const below = new Set([id]);
+    const leaves = new Set([id]);
+    for (const { message_id, parent_message_id } of this.#messages.values()) {
+      if (parent_message_id === null || !below.has(parent_message_id)) continue;
+      below.add(message_id);
+      leaves.delete(parent_message_id);
+      leaves.add(message_id);
+    }
+    return [...this.#messages.keys()].findLast((it) => leaves.has(it)) ?? id;
+  }
+}
