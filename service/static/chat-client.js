@@ -98,8 +98,9 @@
  * @property {number} [backoffMaxSeconds] no wait is longer
  * @property {number} [silenceSeconds] without a byte: then the connection counts as lost
  * @property {number} [connectSeconds] for a socket to be welcomed
- * @property {number} [patienceSeconds] without a byte, over all attempts: then a run is given up
- * @property {number} [startSeconds] after a start got no answer it is not repeated any more
+ * @property {number} [patienceSeconds] without progress, over all attempts: then a run is given up
+ * @property {number} [startSeconds] after a start got no answer it is not repeated any more; has to
+ *   be less than the service's `RUN_RETENTION`
  */
 
 /**
@@ -119,13 +120,14 @@ const TIMING = {
   silenceSeconds: 40, // the service says something every 15 s
   connectSeconds: 15,
   patienceSeconds: 900, // no run lives longer than 600 s, and its log 300 s more
-  startSeconds: 270, // an idempotency key is known for at least 300 s
+  startSeconds: 270, // an idempotency key is known for `RUN_RETENTION`, 300 s
 };
 
 const REQUEST_SECONDS = 30;
 const PROBE_SECONDS = 5;
 const LAST_BYTES_SECONDS = 1;
 const MOST_BAD_STREAMS = 3;
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
 const SUBPROTOCOL = "ai-library.v1";
 
@@ -330,7 +332,7 @@ export class ChatClient extends EventTarget {
    * @returns {Run}
    */
   start(request, { idempotencyKey } = {}) {
-    const ask = { path: "api/chat/stream", body: structuredClone(request), isChat: true };
+    const ask = { path: "api/chat/stream", body: copyOf(request), isChat: true };
     return this.#line.read(new Reader(this.#line, ask, { key: checkedKey(idempotencyKey) }));
   }
 
@@ -345,7 +347,7 @@ export class ChatClient extends EventTarget {
    */
   regenerate(conversationId, messageId, body = {}, { idempotencyKey } = {}) {
     const message = `${conversationPath(conversationId)}/messages/${encodeURIComponent(messageId)}`;
-    const ask = { path: `${message}/regenerate`, body: structuredClone(body), isChat: false };
+    const ask = { path: `${message}/regenerate`, body: copyOf(body), isChat: false };
     return this.#line.read(new Reader(this.#line, ask, { key: checkedKey(idempotencyKey) }));
   }
 
@@ -358,7 +360,8 @@ export class ChatClient extends EventTarget {
    * @returns {Run}
    */
   resume(runId, { after = -1, content, reasoning } = {}) {
-    return this.#line.read(new Reader(this.#line, null, { id: runId, after, content, reasoning }));
+    const id = checkedId(runId);
+    return this.#line.read(new Reader(this.#line, null, { id, after, content, reasoning }));
   }
 
   /** Drop every connection as a lost network would; what is being read resumes by itself. */
@@ -486,13 +489,23 @@ class Reader {
   ended = false;
   /** Whether that has been told, the text proven. */
   settled = false;
-  cancelled = false;
+  /** Whether the service is still to be told so; over a socket always, over HTTP until it knows. */
+  cancelling = false;
   /** @type {Connection | null} */
   connection = null;
   /** When the start may first have reached the service, in ms. @type {number | null} */
   sentAt = null;
-  /** Not to be connected earlier, in ms. */
+  sends = 0;
+  /** Since when the present connection reads it, in ms. */
+  upSince = 0;
+  /** Since when there has been no progress, in ms. @type {number | null} */
+  lostAt = null;
+  /** Losses in a row. */
+  attempt = 0;
+  /** The service does not want it connected earlier, in ms. */
   notBefore = 0;
+  /** When it is connected by itself, in ms. */
+  dueAt = Number.POSITIVE_INFINITY;
   badStreams = 0;
 
   #line;
@@ -510,6 +523,8 @@ class Reader {
   constructor(line, ask, known) {
     this.#line = line;
     this.ask = ask;
+    /** Whether it is started by HTTP, whatever the transport. */
+    this.startsByHttp = ask?.isChat === false;
     this.key = known.key ?? null;
     this.id = known.id ?? null;
     this.lastSeq = known.after ?? -1;
@@ -529,6 +544,19 @@ class Reader {
   news() {
     this.#news ??= deferred();
     return this.#news.promise;
+  }
+
+  /** The start is on its way. */
+  sent() {
+    this.sentAt ??= now();
+    this.sends += 1;
+  }
+
+  /** The service has begun nothing for the last start; what became of one before is not known. */
+  unsent() {
+    if (this.sends > 1) return;
+    this.sentAt = null;
+    this.sends = 0;
   }
 
   /** @param {string | null | undefined} id that the service has given the run */
@@ -554,6 +582,7 @@ class Reader {
     }
     this.lastSeq = event.seq;
     this.badStreams = 0;
+    this.#line.progressed(this);
     this.#apply(event);
     this.events.push(event);
     this.run.dispatchEvent(new CustomEvent("event", { detail: event }));
@@ -570,8 +599,9 @@ class Reader {
   }
 
   cancel() {
-    if (this.ended || this.cancelled) return;
-    this.cancelled = true;
+    if (this.ended) return;
+    this.cancelling = true;
+    this.notBefore = 0;
     if (this.id === null && this.sentAt === null) this.#cancelUnsent();
     else if (this.connection) this.connection.cancel();
     else this.#line.reconnect();
@@ -704,11 +734,13 @@ class Line {
   /** @type {ConnectionDetail} */
   detail;
 
-  #attempt = 0;
-  /** @type {number | null} */
-  #lostAt = null;
-  /** @type {ReturnType<typeof setTimeout> | null} */
-  #timer = null;
+  /** Whether a refused token was made anew, and that one not yet let in. */
+  hasNewToken = false;
+
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  #timer;
+  /** When the timer ends, in ms; never without one. */
+  #dueAt = Number.POSITIVE_INFINITY;
   #retryInSeconds = 0;
   #ids = 0;
   #isClosed = false;
@@ -735,16 +767,16 @@ class Line {
     this.#readers.add(reader);
     // Not before the application has had a chance to listen.
     queueMicrotask(() => {
-      if (this.#isClosed) reader.leave(new Problem("left", "this client is closed"));
-      else this.reconnect();
+      if (this.#isClosed) return reader.leave(new Problem("left", "this client is closed"));
+      reader.dueAt = 0;
+      this.#connect();
     });
     return reader.run;
   }
 
   /** Connect what is not connected, without waiting; but not where the service said when. */
   reconnect() {
-    if (this.#isClosed) return;
-    this.#stopWaiting();
+    for (const reader of this.#readers) reader.dueAt = reader.notBefore;
     this.#connect();
   }
 
@@ -763,20 +795,17 @@ class Line {
 
   /** Make every connection anew. */
   renew() {
+    this.hasNewToken = false;
     for (const reader of this.#readers) this.#disconnect(reader);
     for (const socket of [...this.sockets]) socket.close();
     this.reconnect();
-    this.update();
   }
 
   cut() {
     const lost = [...this.#readers].filter((reader) => reader.connection);
     for (const socket of [...this.sockets]) socket.drop();
-    for (const reader of lost) {
-      this.#disconnect(reader);
-      this.lost(reader, networkLost());
-    }
-    this.update();
+    for (const reader of lost) this.#disconnect(reader);
+    this.lost(networkLost(), ...lost);
   }
 
   close() {
@@ -784,10 +813,9 @@ class Line {
     for (const reader of [...this.#readers]) {
       reader.leave(new Problem("left", "this client is closed"));
     }
-    this.#stopWaiting();
     for (const stream of [...this.streams]) stream.close();
     for (const socket of [...this.sockets]) socket.close();
-    this.update();
+    this.#wait();
   }
 
   // What connections and readers tell.
@@ -795,46 +823,41 @@ class Line {
   /** @param {Reader} reader that has nothing more to read */
   ended(reader) {
     this.#readers.delete(reader);
-    if (!this.#isMissingSome()) this.#stopWaiting();
-    if (!this.#readers.size) {
-      this.#attempt = 0;
-      this.#lostAt = null;
-    }
-    this.update();
+    this.#wait();
   }
 
-  /** Bytes came: all is well. */
-  heard() {
-    this.#lostAt = null;
-    if (this.#attempt === 0 || this.#timer) return;
-    this.#attempt = 0;
+  /** @param {Reader} reader that bytes came for; only what stays up for longer than a wait is well */
+  heard(reader) {
+    if (now() - reader.upSince > this.#longestWait(reader)) this.progressed(reader);
+  }
+
+  /** @param {Reader} reader for which all is well */
+  progressed(reader) {
+    reader.lostAt = null;
+    if (reader.attempt === 0) return;
+    reader.attempt = 0;
     this.update();
   }
 
   /**
-   * A reader lost its connection, or was refused one.
+   * Readers lost their connection, or were refused one; they come back together.
    *
-   * @param {Reader} reader
    * @param {Problem} problem
+   * @param {Reader[]} readers
    */
-  lost(reader, problem) {
-    reader.connection = null;
-    if (reader.ended) return;
-    if (!mayPass(problem, reader.id === null)) return reader.fail(problem);
-    if (problem.slug === "bad-stream") reader.badStreams += 1;
-    if (reader.badStreams >= MOST_BAD_STREAMS) return reader.fail(problem);
-    const now = Date.now();
-    this.#lostAt ??= now;
-    if (now - this.#lostAt > this.timing.patienceSeconds * 1000) return reader.fail(problem);
-    if (problem.slug === "draining") reader.sentAt = null; // the service said that it began nothing
-    if (problem.retryAfter) reader.notBefore = now + problem.retryAfter * 1000;
+  lost(problem, ...readers) {
+    const chance = Math.random();
+    for (const reader of readers) {
+      reader.connection = null;
+      if (!reader.ended && !this.#comesBack(reader, problem, chance)) reader.fail(problem);
+    }
     this.#wait();
   }
 
   /** @param {Reader} reader that shall be connected again now, another way */
   release(reader) {
     reader.connection = null;
-    if (!reader.ended) this.reconnect();
+    this.#connect();
   }
 
   /** Tell how the connection is, where that has changed. */
@@ -854,29 +877,28 @@ class Line {
 
   // How it is done.
 
-  #connect() {
-    const now = Date.now();
+  #connect(time = now()) {
+    if (this.#isClosed) return;
     for (const reader of [...this.#readers]) {
-      if (reader.connection || reader.notBefore > now) continue;
-      const isLate = now - (reader.sentAt ?? now) > this.timing.startSeconds * 1000;
-      if (reader.id !== null || !isLate) this.#connectOne(reader, now);
+      if (reader.ended || reader.connection || reader.dueAt > time) continue;
+      const isLate = time - (reader.sentAt ?? time) > this.timing.startSeconds * 1000;
+      if (reader.id !== null || !isLate) this.#connectOne(reader, time);
       else reader.fail(networkLost("the start was not answered, and it is too late to repeat it"));
     }
-    if (this.#isMissingSome()) this.#wait();
-    this.update();
+    this.#wait();
   }
 
-  /** @param {Reader} reader @param {number} now */
-  #connectOne(reader, now) {
-    const isByHttp = this.transport === "sse" || (reader.id === null && !reader.ask?.isChat);
-    if (isByHttp) {
+  /** @param {Reader} reader @param {number} time */
+  #connectOne(reader, time) {
+    if (this.transport === "sse" || (reader.id === null && reader.startsByHttp)) {
       reader.connection = new Stream(this, reader);
       return;
     }
     const socket = [...this.sockets].find((one) => one.hasRoom());
-    if (!socket && this.socketsNotBefore > now) {
-      reader.notBefore = this.socketsNotBefore;
-      return;
+    const wait = this.socketsNotBefore - time;
+    if (!socket && wait > 0 && !reader.cancelling) {
+      const more = { retryAfter: wait / 1000 };
+      return this.lost(new Problem("network", "the service is going away", more), reader);
     }
     this.#ids += 1;
     (socket ?? new Socket(this)).read(`r${this.#ids}`, reader);
@@ -888,29 +910,47 @@ class Line {
     reader.connection = null;
   }
 
-  #isMissingSome() {
-    return [...this.#readers].some((reader) => !reader.connection);
+  /** Whether it does, and when: as the service says, and by a backoff with full jitter after that.
+   * @param {Reader} reader @param {Problem} problem @param {number} chance
+   */
+  #comesBack(reader, problem, chance) {
+    if (!mayPass(problem, reader.id === null)) return false;
+    if (problem.slug === "bad-stream") reader.badStreams += 1;
+    if (problem.slug === "draining") reader.unsent();
+    const time = now();
+    reader.lostAt ??= time;
+    reader.attempt += 1;
+    reader.notBefore = time + (problem.retryAfter ?? 0) * 1000;
+    reader.dueAt = reader.notBefore + chance * this.#longestWait(reader);
+    const isPatient = reader.notBefore - reader.lostAt <= this.timing.patienceSeconds * 1000;
+    return isPatient && reader.badStreams < MOST_BAD_STREAMS;
   }
 
-  /** Wait once for all: with full jitter, and until the first may be connected again. */
-  #wait() {
-    if (this.#timer || this.#isClosed) return;
-    const now = Date.now();
-    const waiting = [...this.#readers].filter((reader) => !reader.connection);
-    const earliest = Math.min(...waiting.map((reader) => reader.notBefore)) - now;
-    if (earliest <= 0 || this.#attempt === 0) this.#attempt += 1;
+  /** @param {Reader} reader @returns {number} in ms */
+  #longestWait({ attempt }) {
     const { backoffSeconds, backoffMaxSeconds } = this.timing;
-    const ceiling = Math.min(backoffMaxSeconds, backoffSeconds * 2 ** (this.#attempt - 1));
-    const longest = this.timing.patienceSeconds * 1000;
-    const delay = Math.min(Math.max(Math.random() * ceiling * 1000, earliest), longest);
-    this.#retryInSeconds = delay / 1000;
-    this.#timer = setTimeout(() => this.reconnect(), delay);
+    return Math.min(backoffMaxSeconds, backoffSeconds * 2 ** (attempt - 1)) * 1000;
+  }
+
+  /** For the first that is due. */
+  #wait() {
+    const waiting = [...this.#readers].filter((reader) => !reader.connection);
+    const due = this.#isClosed ? [] : waiting.map((reader) => reader.dueAt);
+    const dueAt = Math.min(...due); // infinite where there is none
+    if (dueAt !== this.#dueAt) {
+      clearTimeout(this.#timer);
+      this.#dueAt = dueAt;
+      const delay = Math.min(Math.max(dueAt - now(), 0), LONGEST_TIMER_MS);
+      this.#retryInSeconds = delay / 1000;
+      if (Number.isFinite(dueAt)) this.#timer = setTimeout(() => this.#awake(dueAt), delay);
+    }
     this.update();
   }
 
-  #stopWaiting() {
-    if (this.#timer) clearTimeout(this.#timer);
-    this.#timer = null;
+  /** @param {number} time a timer may be a little early */
+  #awake(time) {
+    this.#dueAt = Number.POSITIVE_INFINITY;
+    this.#connect(Math.max(time, now()));
   }
 
   /** @returns {ConnectionDetail} */
@@ -918,11 +958,13 @@ class Line {
     const connections = [...this.sockets, ...this.streams];
     /** @type {ConnectionState} */
     let state = "idle";
-    if (this.#timer) state = "waiting";
+    const isWaiting = Number.isFinite(this.#dueAt);
+    if (isWaiting) state = "waiting";
     else if (connections.some((one) => one.isOpen)) state = "open";
     else if (connections.length) state = "connecting";
-    const retryInSeconds = this.#timer ? this.#retryInSeconds : null;
-    return { state, transport: this.transport, attempt: this.#attempt, retryInSeconds };
+    const retryInSeconds = isWaiting ? this.#retryInSeconds : null;
+    const attempt = Math.max(0, ...[...this.#readers].map((reader) => reader.attempt));
+    return { state, transport: this.transport, attempt, retryInSeconds };
   }
 }
 
@@ -937,7 +979,7 @@ class Stream {
   #abort = new AbortController();
   #isClosed = false;
   #isCancelling = false;
-  #heardAt = Date.now();
+  #heardAt = now();
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #watch;
 
@@ -947,7 +989,6 @@ class Stream {
     this.#reader = reader;
     line.streams.add(this);
     void this.#run();
-    if (reader.cancelled && reader.ask?.isChat !== false) this.cancel();
   }
 
   close() {
@@ -956,17 +997,14 @@ class Stream {
     this.#abort.abort();
   }
 
+  /** A browser may have no connection left for that but this one, so it is given up first. */
   cancel() {
-    if (this.#isCancelling) return;
-    this.#isCancelling = true;
-    void this.#cancel().then(() => {
-      this.#isCancelling = false;
-    });
+    if (!this.#isCancelling && this.#canCancel()) this.#again();
   }
 
   /** A stream cannot be asked: one that is silent for longer than it should be is made anew. */
   probe() {
-    if (Date.now() - this.#heardAt > this.#line.timing.silenceSeconds * 500) this.#abort.abort();
+    if (now() - this.#heardAt > this.#line.timing.silenceSeconds * 500) this.#abort.abort();
   }
 
   async #run() {
@@ -976,8 +1014,11 @@ class Stream {
       const response = await this.#open();
       if (this.#isClosed) return;
       this.#reader.named(response.headers.get("X-Run-Id"));
-      if (line.transport === "websocket" && this.#reader.id !== null) return this.#handOver();
-      if (this.#reader.cancelled) this.cancel(); // a regeneration's id is known only now
+      if (this.#isClosed) return; // by a listener
+      const { id, cancelling } = this.#reader;
+      // A regeneration has begun: now it can be cancelled, or read where everything is.
+      if (id !== null && (cancelling || line.transport === "websocket")) return this.#again();
+      this.#reader.upSince = now();
       this.isOpen = true;
       line.update();
       await this.#follow(response);
@@ -992,8 +1033,8 @@ class Stream {
     }
   }
 
-  /** A regeneration has begun by HTTP; it is read where everything is. */
-  #handOver() {
+  /** Another connection does what is next. */
+  #again() {
     this.close();
     this.#line.release(this.#reader);
   }
@@ -1002,16 +1043,17 @@ class Stream {
   #lost(error) {
     if (this.#isClosed) return;
     this.close();
-    this.#line.lost(this.#reader, asProblem(error));
+    this.#line.lost(asProblem(error), this.#reader);
   }
 
   /** @returns {Promise<Response>} */
   async #open() {
+    if (this.#reader.cancelling && this.#canCancel()) await this.#cancel();
     const { ask, id, key, lastSeq } = this.#reader;
     const { http } = this.#line;
     const abort = this.#abort;
     if (id === null && ask) {
-      this.#reader.sentAt ??= Date.now();
+      this.#reader.sent();
       const headers = { "Idempotency-Key": key ?? "" };
       const options = { body: ask.body, headers, abort };
       return checkedStream(await http.request("POST", ask.path, options));
@@ -1039,7 +1081,7 @@ class Stream {
         this.#reader.take(eventOf(frame));
         if (this.#isClosed) return;
       }
-      this.#line.heard();
+      this.#line.heard(this.#reader);
       if (this.#reader.ended) {
         this.#isClosed = true;
         this.#expect(LAST_BYTES_SECONDS); // the service ends it: its connection can be used again
@@ -1049,34 +1091,38 @@ class Stream {
 
   /** @param {number} seconds after which nothing is expected any more */
   #expect(seconds) {
-    this.#heardAt = Date.now();
+    this.#heardAt = now();
     clearTimeout(this.#watch);
     this.#watch = setTimeout(() => this.#abort.abort(), seconds * 1000);
+  }
+
+  /** A regeneration cannot be cancelled before its id is known. */
+  #canCancel() {
+    return this.#reader.id !== null || this.#reader.ask?.isChat === true;
   }
 
   /** Cancel by its id, which the start told, or a second start of the same run does. */
   async #cancel() {
     const reader = this.#reader;
-    const { http, timing } = this.#line;
-    for (let wait = timing.backoffSeconds; !this.#isClosed && !reader.ended; wait *= 2) {
-      try {
-        if (reader.id === null) reader.named(await this.#learnId());
-        if (reader.id === null) return;
-        await http.json("POST", `api/runs/${encodeURIComponent(reader.id)}/cancel`);
-        return;
-      } catch (error) {
-        if (!mayPass(asProblem(error), false)) return;
-        await sleep(Math.min(wait, timing.backoffMaxSeconds), this.#abort.signal);
-      }
+    this.#isCancelling = true;
+    if (reader.id === null) reader.named(await this.#learnId());
+    try {
+      await this.#line.http.json("POST", `api/runs/${encodeURIComponent(reader.id ?? "")}/cancel`);
+    } catch (error) {
+      const { detail, status, retryAfter } = asProblem(error);
+      const isOver = status !== 0 && status !== 429 && status < 500; // reading tells what it is
+      if (!isOver) throw new Problem("network", detail, { retryAfter, cause: error });
     }
+    reader.cancelling = false;
+    this.#isCancelling = false;
   }
 
-  /** @returns {Promise<string | null>} */
+  /** @returns {Promise<string>} */
   async #learnId() {
     const { ask, key } = this.#reader;
-    if (!ask?.isChat) return null;
+    this.#reader.sent();
     const headers = { "Idempotency-Key": key ?? "" };
-    return (await this.#line.http.json("POST", "api/runs", ask.body, headers)).run_id;
+    return (await this.#line.http.json("POST", "api/runs", ask?.body, headers)).run_id;
   }
 }
 
@@ -1133,6 +1179,8 @@ class Socket {
   #line;
   /** @type {Map<string, Reader>} */
   #readers = new Map();
+  /** Ids of which the service has not said anything yet. @type {Set<string>} */
+  #unanswered = new Set();
   /** @type {SocketLike | null} */
   #socket = null;
   /** @type {Token} */
@@ -1148,7 +1196,7 @@ class Socket {
   #allowanceAt = 0;
   /** @type {string[]} */
   #queue = [];
-  #heardAt = Date.now();
+  #heardAt = now();
   #pingedAt = 0;
   /** @type {ReturnType<typeof setTimeout> | undefined} */
   #watch;
@@ -1178,7 +1226,7 @@ class Socket {
   /** Find out soon whether there is still somebody at the other end. */
   probe() {
     if (!this.isOpen) {
-      const isSlow = Date.now() - this.#heardAt > PROBE_SECONDS * 1000;
+      const isSlow = now() - this.#heardAt > PROBE_SECONDS * 1000;
       return isSlow ? this.#lost(networkLost()) : undefined;
     }
     this.#ping();
@@ -1229,7 +1277,7 @@ class Socket {
   /** @param {unknown} data */
   #hear(data) {
     if (this.#isClosed) return;
-    this.#heardAt = Date.now();
+    this.#heardAt = now();
     /** @type {any} */
     let message;
     try {
@@ -1237,6 +1285,7 @@ class Socket {
     } catch (error) {
       return this.#lost(badStream("a message is not JSON", error));
     }
+    this.#unanswered.delete(message?.id);
     switch (message?.type) {
       case "welcome":
         return this.#welcomed(message.limits ?? {});
@@ -1244,10 +1293,12 @@ class Socket {
         return this.#retire(Number(message.retry_after) || 0);
       case "error":
         return this.#refused(message.id ?? null, Problem.from(withoutRequest(message.error)));
+      case "pong":
+        for (const reader of this.#readers.values()) this.#line.heard(reader);
+        return;
       case "resumed":
         return this.#resumed(message);
       default:
-        this.#line.heard();
         if (typeof message?.seq === "number") this.#take(message);
     }
   }
@@ -1255,18 +1306,26 @@ class Socket {
   /** @param {any} limits */
   #welcomed(limits) {
     this.#messageBytes = limits.message_bytes ?? this.#messageBytes;
-    this.#perSecond = limits.messages_per_second ?? 10;
-    this.#burst = limits.messages_burst ?? this.#perSecond;
-    this.#allowance = Math.max(1, this.#burst - 2); // a ping or so was said before
-    this.#allowanceAt = Date.now();
+    // The service counts pongs too, which are not seen here; and a ping or so was said before.
+    this.#perSecond = (limits.messages_per_second ?? 10) * 0.9;
+    this.#burst = Math.max(1, (limits.messages_burst ?? 10) - 1);
+    this.#allowance = this.#burst - 1;
+    this.#allowanceAt = now();
     this.#line.runsPerSocket = limits.runs ?? Number.POSITIVE_INFINITY;
+    this.#line.hasNewToken = false;
     this.isOpen = true;
     this.#beatIn(this.#line.timing.silenceSeconds / 4);
-    const readers = [...this.#readers];
-    const tooMany = readers.splice(this.#line.runsPerSocket);
-    for (const [id] of tooMany) this.#readers.delete(id);
-    for (const [id, reader] of readers) this.#ask(id, reader);
-    for (const [, reader] of tooMany) this.#line.release(reader);
+    let room = this.#line.runsPerSocket;
+    for (const [id, reader] of [...this.#readers]) {
+      if (!this.#readers.has(id)) continue; // a listener took it back
+      room -= 1;
+      if (room >= 0) {
+        this.#ask(id, reader);
+      } else {
+        this.#readers.delete(id);
+        this.#line.release(reader);
+      }
+    }
     this.#line.update();
   }
 
@@ -1275,18 +1334,32 @@ class Socket {
    */
   #retire(seconds) {
     this.#isRetired = true;
-    this.#line.socketsNotBefore = Date.now() + seconds * 1000;
+    this.#line.socketsNotBefore = now() + seconds * 1000;
     this.#rest();
   }
 
   /** @param {string | null} id @param {Problem} problem */
   #refused(id, problem) {
-    const reader = id === null ? undefined : this.#readers.get(id);
+    if (id === null && this.isOpen) return this.#askByHttp();
     if (id === null) this.#refusal = problem;
+    const reader = this.#readers.get(id ?? "");
     if (id === null || !reader) return;
     this.#readers.delete(id);
-    this.#line.lost(reader, problem);
+    this.#line.lost(problem, reader);
     this.#rest();
+  }
+
+  /** The service could not read a start, and does not say which: by HTTP each gets its own answer;
+   * those that it could read join their runs.
+   */
+  #askByHttp() {
+    for (const id of [...this.#unanswered]) {
+      const reader = this.#readers.get(id);
+      if (!reader || reader.id !== null) continue;
+      reader.startsByHttp = true;
+      this.#leave(id);
+      this.#line.release(reader);
+    }
   }
 
   /** @param {any} message */
@@ -1295,7 +1368,7 @@ class Socket {
     if (!reader || message.status === "running" || message.last_seq > reader.lastSeq) return;
     this.#readers.delete(message.id);
     if (reader.stepBack()) this.#line.release(reader);
-    else this.#line.lost(reader, badStream("the run has ended, and its last event is missing"));
+    else this.#line.lost(badStream("the run has ended, and its last event is missing"), reader);
   }
 
   /** @param {any} message */
@@ -1306,7 +1379,7 @@ class Socket {
       reader.take(/** @type {RunEvent} */ (event));
     } catch (error) {
       this.#leave(id);
-      this.#line.lost(reader, asProblem(error));
+      this.#line.lost(asProblem(error), reader);
     }
     if (!reader.ended) return;
     this.#readers.delete(id);
@@ -1324,11 +1397,11 @@ class Socket {
   /** @param {number} code */
   async #closed(code) {
     if (this.#isClosed) return;
-    if (code === 4401) {
-      const token = await this.#line.http.credential().catch(() => this.#token);
-      if (token !== this.#token) return this.#lost(networkLost());
-    }
-    this.#lost(this.#reasonFor(code));
+    const line = this.#line;
+    const isFirst = code === 4401 && !line.hasNewToken;
+    const token = isFirst ? await line.http.credential().catch(() => this.#token) : this.#token;
+    line.hasNewToken = token !== this.#token;
+    this.#lost(line.hasNewToken ? networkLost() : this.#reasonFor(code));
   }
 
   /** @param {number} code */
@@ -1349,8 +1422,7 @@ class Socket {
     if (this.#isClosed) return;
     const readers = [...this.#readers.values()];
     this.drop();
-    for (const reader of readers) this.#line.lost(reader, problem);
-    this.#line.update();
+    this.#line.lost(problem, ...readers);
   }
 
   #shut() {
@@ -1376,12 +1448,14 @@ class Socket {
       if (bytes > this.#messageBytes) {
         this.#readers.delete(id);
         const detail = `a request may have up to ${this.#messageBytes} bytes, not ${bytes}`;
-        return this.#line.lost(reader, refusal(413, "payload-too-large", detail));
+        return this.#line.lost(refusal(413, "payload-too-large", detail), reader);
       }
-      reader.sentAt ??= Date.now();
+      reader.sent();
       this.#say(message);
     }
-    if (reader.cancelled) this.#cancel(id);
+    this.#unanswered.add(id);
+    reader.upSince = now();
+    if (reader.cancelling) this.#cancel(id);
   }
 
   /** @param {string} id */
@@ -1404,22 +1478,23 @@ class Socket {
 
   /** Send as much as the service allows at once, the rest in time. */
   #send() {
-    const now = Date.now();
-    const earned = ((now - this.#allowanceAt) / 1000) * this.#perSecond;
+    const time = now();
+    const earned = ((time - this.#allowanceAt) / 1000) * this.#perSecond;
     this.#allowance = Math.min(this.#burst, this.#allowance + earned);
-    this.#allowanceAt = now;
+    this.#allowanceAt = time;
     while (this.#queue.length && this.#allowance >= 1) {
       this.#allowance -= 1;
       this.#socket?.send(this.#queue.shift() ?? "");
     }
     clearTimeout(this.#sending);
     if (this.#queue.length) {
-      this.#sending = setTimeout(() => this.#send(), 1000 / this.#perSecond);
+      const seconds = (1 - this.#allowance) / this.#perSecond;
+      this.#sending = setTimeout(() => this.#send(), seconds * 1000);
     }
   }
 
   #ping() {
-    this.#pingedAt = Date.now();
+    this.#pingedAt = now();
     this.#say({ type: "ping" });
   }
 
@@ -1434,12 +1509,12 @@ class Socket {
    */
   #beat(waited) {
     const half = this.#line.timing.silenceSeconds * 500;
-    const now = Date.now();
+    const time = now();
     const isUnanswered = this.#pingedAt > this.#heardAt;
-    if (isUnanswered && now - this.#pingedAt >= Math.min(half, waited * 900)) {
+    if (isUnanswered && time - this.#pingedAt >= Math.min(half, waited * 900)) {
       return this.#lost(networkLost());
     }
-    if (!isUnanswered && now - this.#heardAt >= half) this.#ping();
+    if (!isUnanswered && time - this.#heardAt >= half) this.#ping();
     this.#beatIn(half / 2000);
   }
 }
@@ -1469,10 +1544,11 @@ class Http {
     return url.href;
   }
 
-  /** @returns {Promise<Token>} */
-  async credential() {
+  /** @param {AbortSignal} [signal] ends the wait for it @returns {Promise<Token>} */
+  async credential(signal) {
     try {
-      const token = (typeof this.token === "function" ? await this.token() : this.token) ?? null;
+      const given = typeof this.token === "function" ? this.token() : this.token;
+      const token = (await before(given, signal)) ?? null;
       if (token === null || VISIBLE_ASCII.test(token)) return token;
     } catch (error) {
       if (error instanceof Problem) throw error;
@@ -1525,10 +1601,11 @@ class Http {
    * @returns {Promise<Response>}
    */
   async request(method, path, options) {
-    const token = await this.credential();
+    const { signal } = options.abort;
+    const token = await this.credential(signal);
     let response = await this.#send(method, path, token, options);
     if (response.status === 401) {
-      const other = await this.credential(); // a token that has run out may be made anew
+      const other = await this.credential(signal); // a token that has run out may be made anew
       if (other !== token) {
         await response.body?.cancel();
         response = await this.#send(method, path, other, options);
@@ -1702,6 +1779,17 @@ function checkedKey(given) {
   return hex(globalThis.crypto.getRandomValues(new Uint8Array(16)));
 }
 
+/** @param {string} id */
+function checkedId(id) {
+  if (VISIBLE_ASCII.test(id)) return id;
+  throw new TypeError("a run id has visible ASCII characters only, and at least one");
+}
+
+/** As JSON says it, now. @template T @param {T} value @returns {T} @throws {TypeError} where it cannot */
+function copyOf(value) {
+  return JSON.parse(JSON.stringify(value));
+}
+
 /** @param {Uint8Array} bytes */
 function hex(bytes) {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -1744,17 +1832,30 @@ function onReturn(callback) {
   };
 }
 
-/** Ends early with the signal. @type {(seconds: number, signal: AbortSignal) => Promise<void>} */
-function sleep(seconds, signal) {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, seconds * 1000);
-    const wake = () => {
-      clearTimeout(timer);
-      resolve();
-    };
-    if (signal.aborted) wake();
-    else signal.addEventListener("abort", wake, { once: true });
-  });
+/** What comes, unless the signal does before.
+ * @template T @param {T | Promise<T>} value @param {AbortSignal} [signal] @returns {Promise<T>}
+ */
+function before(value, signal) {
+  const { promise, resolve, reject } = deferred();
+  Promise.resolve(value).then(resolve, reject);
+  const give = () => reject(networkLost("there was no token in time"));
+  if (signal?.aborted) give();
+  else signal?.addEventListener("abort", give, { once: true });
+  return promise;
+}
+
+let slept = 0;
+let ahead = Date.now() - performance.now();
+
+/** In ms. It is never set back, as `Date` can be, nor stands still while a device sleeps, as
+ * `performance` can.
+ */
+function now() {
+  const time = performance.now();
+  const gap = Date.now() - time;
+  if (gap - ahead > 1000) slept += gap - ahead;
+  ahead = gap;
+  return time + slept;
 }
 
 /**

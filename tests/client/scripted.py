@@ -54,7 +54,8 @@ class Scripted:
         answer = self.streams.pop(0)
         if isinstance(answer, web.Response):
             return answer
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        headers = {"Content-Type": "text/event-stream", "X-Run-Id": "run"}
+        response = web.StreamResponse(headers=headers)
         await response.prepare(request)
         for piece in answer:
             if piece == HANG:

@@ -5,7 +5,17 @@ import WebSocket from "ws";
 import { ChatClient } from "../../service/static/chat-client.js";
 
 const { tokens, ...options } = JSON.parse(process.argv[2]);
-if (tokens) options.token = () => (tokens.length > 1 ? tokens.shift() : tokens[0]);
+// The last is given again and again, each time a little longer where it ends in a dot; an empty one
+// never comes.
+let asked = 0;
+if (tokens) {
+  options.token = () => {
+    const token = tokens.length > 1 ? tokens.shift() : tokens[0];
+    asked += 1;
+    if (token === "") return new Promise(() => {});
+    return token.endsWith(".") ? `${token}${asked}` : token;
+  };
+}
 const client = new ChatClient({ WebSocket, ...options });
 const runs = new Map();
 const planned = [];
@@ -30,6 +40,27 @@ const deeds = {
   },
   token: ({ token }) => {
     client.token = token;
+  },
+  clock: ({ seconds }) => {
+    const { now } = Date;
+    Date.now = () => now() + seconds * 1000;
+  },
+  moveOnChange: ({ run, to }) => {
+    const move = () => {
+      if (runs.get(run).id === null) return;
+      client.transport = to;
+      runs.get(run).removeEventListener("change", move);
+    };
+    runs.get(run).addEventListener("change", move);
+  },
+  leaveAtEnd: ({ run, other }) =>
+    runs.get(run).addEventListener("end", () => runs.get(other).leave()),
+  startUnsayable: () => {
+    try {
+      client.start({ model: "m", user_prompt: "Hello", hyperparameters: { seed: 5n } });
+    } catch (error) {
+      print({ kind: "thrown", name: error.name });
+    }
   },
   iterate: ({ run }) => iterate(run),
   call: ({ name, args = [] }) => call(name, args),
