@@ -85,7 +85,7 @@ export class Composer extends EventTarget {
   #onKey(event) {
     const isPlain = !event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey;
     const sends = isPlain ? !isTouchOnly() : event.ctrlKey || event.metaKey;
-    if (event.key !== "Enter" || event.isComposing || !sends) return;
+    if (event.key !== "Enter" || event.isComposing || event.keyCode === 229 || !sends) return;
     event.preventDefault();
     this.submit();
   }

@@ -239,10 +239,10 @@ export class Conversation extends EventTarget {
   /** @param {Live} live */
   #end(live) {
     const { run, answerId } = live;
-    this.#live = null;
+    if (this.#live === live) this.#live = null;
     this.#changes += 1;
     if (run.status === "left") return;
-    if (!run.started && !run.finished) return this.#refuse(live);
+    if (!run.started) return this.#refuse(live); // nothing was kept of it, also where it was stopped
     const answer = this.#tree.get(answerId);
     if (answer) this.#tree.put({ ...answer, ...outcomeOf(run) });
     if (run.failure) this.#failures.set(answerId, run.failure);

@@ -16,7 +16,7 @@
  */
 
 import { ChatClient } from "../chat-client.js";
-import { addressOf, idInAddress } from "./address.js";
+import { addressOf, idInAddress, namesConversation } from "./address.js";
 import { announce } from "./announcer.js";
 import {
   anotherAnswer,
@@ -133,12 +133,15 @@ class Page {
       this.#parameters?.open(),
     );
     document.addEventListener("settings-changed", () => this.#showModel());
-    addEventListener("hashchange", () => this.#open(idInAddress()));
+    addEventListener("hashchange", () => {
+      if (namesConversation()) this.#open(idInAddress());
+    });
     document.addEventListener("keydown", (event) => {
       if (
         event.key === "Escape" &&
+        !event.isComposing &&
         this.#conversation.isBusy &&
-        event.target instanceof HTMLTextAreaElement
+        event.target === part("message", HTMLTextAreaElement)
       )
         this.#conversation.stop();
     });
@@ -250,7 +253,8 @@ class Page {
   /** @param {string} id of a question @param {string} text that shall stand in its place */
   #edit(id, text) {
     const wish = this.#parameters?.request();
-    if (wish) this.#send(editedQuestion(this.#conversation, wish, id, text));
+    if (wish && !this.#conversation.isBusy)
+      this.#send(editedQuestion(this.#conversation, wish, id, text));
     else this.#composer.giveBack(text);
   }
 
