@@ -80,7 +80,8 @@ export class QuestionView {
   /** @param {KeyboardEvent} event */
   #onKey(event) {
     if (event.key === "Escape") this.#close();
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229)
+      return;
     event.preventDefault();
     this.#editor?.requestSubmit();
   }
