@@ -233,7 +233,9 @@ class Settings:
     )
     config_dir: Path = _setting(Path, Path("config"), "where models.toml is")
     run_retention: float = _setting(
-        _seconds(zero=True), 300.0, "seconds that the log of an ended run stays readable"
+        _seconds(zero=True),
+        300.0,
+        "seconds that the log and the key of an ended run are kept; clients count on over 270",
     )
     run_retention_bytes: int = _setting(
         _integer(0), 268_435_456, "bytes that all such logs may hold; the oldest go first"

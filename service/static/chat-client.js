@@ -74,7 +74,7 @@
 /**
  * @typedef {object} ConnectionDetail
  * @property {ConnectionState} state
- * @property {Transport} transport
+ * @property {Transport} transport that is used: `sse` also where sockets do not get through
  * @property {number} attempt how often in a row the connection was lost; 0 when all is well
  * @property {number | null} retryInSeconds while waiting
  */
@@ -127,6 +127,8 @@ const REQUEST_SECONDS = 30;
 const PROBE_SECONDS = 5;
 const LAST_BYTES_SECONDS = 1;
 const MOST_BAD_STREAMS = 3;
+const MOST_SOCKET_LOSSES = 2;
+const STREAMS_SECONDS = { first: 15, longest: 960 };
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 const VISIBLE_ASCII = /^[\x21-\x7e]+$/;
 const SUBPROTOCOL = "ai-library.v1";
@@ -305,6 +307,7 @@ export class ChatClient extends EventTarget {
     this.#unlisten = onReturn(() => this.#line.probe());
   }
 
+  /** As it was chosen. Where sockets do not get through, streams are used for a while. */
   get transport() {
     return this.#line.transport;
   }
@@ -731,6 +734,11 @@ class Line {
   runsPerSocket = Number.POSITIVE_INFINITY;
   /** A draining service is not asked for a new socket earlier, in ms. */
   socketsNotBefore = 0;
+  /** Sockets in a row that were lost before they were welcomed. */
+  #socketLosses = 0;
+  /** Streams got through where sockets did not: streams are used until then, in ms. */
+  #streamsUntil = 0;
+  #streamsSeconds = STREAMS_SECONDS.first;
   /** @type {ConnectionDetail} */
   detail;
 
@@ -782,14 +790,16 @@ class Line {
 
   /** After the network or the page came back: nothing waits, and what is silent is looked at. */
   probe() {
+    this.#streamsUntil = 0;
     this.reconnect();
     for (const connection of [...this.sockets, ...this.streams]) connection.probe();
   }
 
   /** @param {Transport} transport */
   switchTo(transport) {
-    if (transport === this.transport) return;
+    if (transport === this.transport && !this.usesStreams) return;
     this.transport = transport;
+    this.#socketLosses = this.#streamsUntil = 0;
     this.renew();
   }
 
@@ -854,6 +864,30 @@ class Line {
     this.#wait();
   }
 
+  /** Whether runs are read by streams, by choice or because sockets do not get through. */
+  get usesStreams() {
+    const isForced = this.#socketLosses >= MOST_SOCKET_LOSSES || now() < this.#streamsUntil;
+    return this.transport === "sse" || isForced;
+  }
+
+  /** @param {boolean} isOpen whether a socket was welcomed, or else lost before that */
+  triedSocket(isOpen) {
+    this.#socketLosses = isOpen ? 0 : this.#socketLosses + 1;
+    if (isOpen) this.#streamsSeconds = STREAMS_SECONDS.first;
+  }
+
+  /** A stream that gets through where sockets do not takes their place for a while: longer each
+   * time, since it may be that the service was away and has just come back.
+   * @param {boolean} isOpen
+   */
+  triedStream(isOpen) {
+    if (this.#socketLosses < MOST_SOCKET_LOSSES) return;
+    this.#socketLosses = 0;
+    if (!isOpen) return;
+    this.#streamsUntil = now() + this.#streamsSeconds * 1000;
+    this.#streamsSeconds = Math.min(2 * this.#streamsSeconds, STREAMS_SECONDS.longest);
+  }
+
   /** @param {Reader} reader that shall be connected again now, another way */
   release(reader) {
     reader.connection = null;
@@ -890,7 +924,7 @@ class Line {
 
   /** @param {Reader} reader @param {number} time */
   #connectOne(reader, time) {
-    if (this.transport === "sse" || (reader.id === null && reader.startsByHttp)) {
+    if (this.usesStreams || (reader.id === null && reader.startsByHttp)) {
       reader.connection = new Stream(this, reader);
       return;
     }
@@ -964,7 +998,8 @@ class Line {
     else if (connections.length) state = "connecting";
     const retryInSeconds = isWaiting ? this.#retryInSeconds : null;
     const attempt = Math.max(0, ...[...this.#readers].map((reader) => reader.attempt));
-    return { state, transport: this.transport, attempt, retryInSeconds };
+    const transport = this.usesStreams ? "sse" : this.transport;
+    return { state, transport, attempt, retryInSeconds };
   }
 }
 
@@ -1015,9 +1050,10 @@ class Stream {
       if (this.#isClosed) return;
       this.#reader.named(response.headers.get("X-Run-Id"));
       if (this.#isClosed) return; // by a listener
+      line.triedStream(true);
       const { id, cancelling } = this.#reader;
       // A regeneration has begun: now it can be cancelled, or read where everything is.
-      if (id !== null && (cancelling || line.transport === "websocket")) return this.#again();
+      if (id !== null && (cancelling || !line.usesStreams)) return this.#again();
       this.#reader.upSince = now();
       this.isOpen = true;
       line.update();
@@ -1043,6 +1079,7 @@ class Stream {
   #lost(error) {
     if (this.#isClosed) return;
     this.close();
+    if (!this.isOpen) this.#line.triedStream(false);
     this.#line.lost(asProblem(error), this.#reader);
   }
 
@@ -1313,6 +1350,7 @@ class Socket {
     this.#allowanceAt = now();
     this.#line.runsPerSocket = limits.runs ?? Number.POSITIVE_INFINITY;
     this.#line.hasNewToken = false;
+    this.#line.triedSocket(true);
     this.isOpen = true;
     this.#beatIn(this.#line.timing.silenceSeconds / 4);
     let room = this.#line.runsPerSocket;
@@ -1421,6 +1459,7 @@ class Socket {
   #lost(problem) {
     if (this.#isClosed) return;
     const readers = [...this.#readers.values()];
+    if (!this.isOpen && problem.slug === "network") this.#line.triedSocket(false);
     this.drop();
     this.#line.lost(problem, ...readers);
   }

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from attrs import Factory, define
 from web.outside import Json
 
@@ -42,8 +43,20 @@ class Scripted:
     streams: list[Answer] = Factory(list)
     sockets: list[list[Json | str | int]] = Factory(list)
     """What is said on the next sockets to the first message with an id; a number closes."""
+    losses: int = 0
+    """Of the next connections: each ends without a word."""
     asked: list[Json] = Factory(list)
     url: str = ""
+
+    @web.middleware
+    async def lose(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Break the connection off as long as there are losses to come."""
+        if not self.losses:
+            return await handler(request)
+        self.losses -= 1
+        assert request.transport
+        request.transport.abort()
+        return web.Response()
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """The next answer, to whatever is asked."""
@@ -91,11 +104,13 @@ class Scripted:
 
 @asynccontextmanager
 async def scripted(
-    streams: Sequence[Answer] = (), sockets: Sequence[list[Json | str | int]] = ()
+    streams: Sequence[Answer] = (),
+    sockets: Sequence[list[Json | str | int]] = (),
+    losses: int = 0,
 ) -> AsyncIterator[Scripted]:
     """Serve that on loopback."""
-    service = Scripted(list(streams), list(sockets))
-    app = web.Application()
+    service = Scripted(list(streams), list(sockets), losses)
+    app = web.Application(middlewares=[service.lose])
     app.router.add_get("/api/chat/ws", service.socket)
     app.router.add_route("*", "/{path:.*}", service.stream)
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.1)
