@@ -194,7 +194,7 @@ async def test_a_service_says_when_to_come_back() -> None:
 
 
 async def test_the_wait_grows_and_is_told() -> None:
-    timing = {"backoffSeconds": 0.02, "backoffMaxSeconds": 0.08, "startSeconds": 0.5}
+    timing = {"backoffSeconds": 0.02, "backoffMaxSeconds": 0.08, "startSeconds": 2}
     async with page("http://127.0.0.1:1", "sse", timing=timing) as told:
         told.start()
         end = await told.end()
