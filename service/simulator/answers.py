@@ -70,6 +70,8 @@ class Raw:
     pieces: Sequence[Piece]
     status: int = field(default=200, kw_only=True)
     headers: Mapping[str, str] = field(factory=dict, kw_only=True)
+    after: asyncio.Event | None = field(default=None, kw_only=True)
+    """Until the test sets it, not even headers come back."""
 
 
 @frozen

@@ -132,6 +132,8 @@ async def send_raw(raw: Raw, request: web.Request) -> web.StreamResponse:
     # no two pieces are joined, and nothing is lost in a cut.
     if request.transport is not None:
         request.transport.set_write_buffer_limits(high=0)
+    if raw.after:
+        await raw.after.wait()
     await response.prepare(request)
     for piece in raw.pieces:
         match piece:

@@ -10,6 +10,16 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
 MOST_STEPS = 60
 
+COMPOSE = """
+(area) => {
+  for (const key of ["Enter", "Escape"])
+    for (const how of [{ isComposing: true }, { keyCode: 229 }])
+      area.dispatchEvent(new KeyboardEvent("keydown",
+        { key, bubbles: true, cancelable: true, ...how }));
+}
+"""
+"""Keys of a composition, as other browsers report them, and as Safari does when one ends."""
+
 
 async def walk_to(visit: Visit, target: Locator, key: str = "Tab") -> None:
     """Press Tab until it has the focus, which must be in sight wherever it is."""
@@ -135,3 +145,24 @@ async def test_escape_closes_one_thing_at_a_time(visits: Visits) -> None:
 
         await expect(sidebar.link("Tides")).to_be_hidden()
         await expect(visit.button("Show conversations")).to_be_focused()
+
+
+@pytest.mark.parametrize("name", ["Message", "Edited question"])
+async def test_keys_of_a_composition_neither_send_nor_give_up(visits: Visits, name: str) -> None:
+    async with visits.opened(said("One"), said("Two")) as visit:
+        await visit.ask("First")
+        await visit.answered()
+        if name == "Edited question":
+            await visit.button("Edit").click()
+        area = visit.page.get_by_role("textbox", name=name, exact=True)
+        await area.fill("にほんご")
+
+        await area.evaluate(COMPOSE)
+        await expect(area).to_have_value("にほんご")
+        await expect(visit.button("Stop")).to_be_hidden()
+        await area.press("Shift+Enter")
+        await expect(area).to_have_value("にほんご\n")
+        await area.press("Enter")
+
+        await expect(visit.last_answer).to_have_text("Two")
+        assert len(visit.running.script.requests) == 2

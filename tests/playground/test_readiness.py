@@ -12,6 +12,10 @@ from service.simulator import DONE, Cut, Gate, Raw, Refusal, chunk, error_data
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
+UNKNOWN = "There is no such conversation"
+SAYING = """text => [...document.querySelectorAll("[role=status], [role=alert], [aria-live]")]
+  .filter((region) => region.textContent.includes(text)).length"""
+
 
 async def reload_without(page: Page, path: str) -> asyncio.Event:
     """Load the page anew while that path cannot be reached; set the event to end that."""
@@ -42,6 +46,36 @@ async def test_the_page_waits_for_the_service(visits: Visits) -> None:
         await visit.message.press("Enter")
 
         await expect(visit.last_answer).to_have_text("Here I am")
+
+
+@pytest.mark.parametrize("text", [UNKNOWN, "The service cannot be reached"])
+async def test_a_notice_is_said_once(visits: Visits, text: str) -> None:
+    async with visits.opened(fragment="#c=01a2079e-8c72-753e-a6f5-829f7997c598") as visit:
+        visit.watch.expect("status of 404", "ERR_CONNECTION_REFUSED")
+        if text != UNKNOWN:
+            await reload_without(visit.page, "**/api/models")
+        await expect(visit.page.locator(".notice")).to_contain_text(text)
+        await visit.page.evaluate("new Promise(requestAnimationFrame)")
+        await visit.page.evaluate("new Promise(requestAnimationFrame)")
+
+        assert await visit.page.evaluate(SAYING, text) == 1
+
+
+async def test_a_notice_that_stays_true_stays_as_it_is(visits: Visits) -> None:
+    async with visits.opened() as visit:
+        visit.watch.expect("ERR_CONNECTION_REFUSED")
+        over = await reload_without(visit.page, "**/api/models")
+        now = visit.button("Try now")
+        await now.focus()
+        for _ in range(2):
+            await visit.page.wait_for_event("requestfailed")
+        await expect(now).to_be_focused()
+
+        over.set()
+        await now.press("Enter")
+
+        await expect(visit.page.locator("body[data-ready]")).to_be_attached()
+        await expect(visit.message).to_be_focused()
 
 
 async def test_a_retired_model_is_named_with_what_to_do(visits: Visits) -> None:
@@ -80,7 +114,7 @@ async def test_an_unknown_conversation_is_no_dead_end(visits: Visits) -> None:
         said("Fresh"), fragment="#c=01a2079e-8c72-753e-a6f5-829f7997c598"
     ) as visit:
         visit.watch.expect("status of 404")
-        await expect(visit.page.get_by_text("This conversation was deleted.").first).to_be_visible()
+        await expect(visit.page.get_by_text(UNKNOWN).first).to_be_visible()
         await visit.ask("Start anew")
 
         await expect(visit.last_answer).to_have_text("Fresh")

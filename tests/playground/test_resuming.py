@@ -2,15 +2,15 @@
 
 import asyncio
 import hashlib
-import json
 
 import pytest
+from attrs import evolve
 from playground.visiting import PATIENCE_MS, Visit, Visits
-from playwright.async_api import Route, expect
+from playwright.async_api import expect
 from web.outside import Held, said
 
 from printed import ANSWER, CONTENT
-from service.simulator import DONE, Gate, Raw, Text, chunk
+from service.simulator import Text
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]
 
@@ -60,8 +60,8 @@ async def test_a_reload_in_mid_answer_goes_on(visits: Visits) -> None:
 @pytest.mark.parametrize("times", [1, 3])
 async def test_a_reload_before_the_first_byte_asks_once(visits: Visits, times: int) -> None:
     gate = asyncio.Event()
-    late = Raw([Gate(gate), chunk({"content": "Late, but here"}), chunk({}, "stop"), DONE])
-    async with visits.opened(late) as visit:
+    late = said("Late, but here")
+    async with visits.opened(evolve(late, after=gate)) as visit:
         await visit.ask("Are you there?")
         await visit.running.script.request_count(1)
         for _ in range(times):
@@ -98,31 +98,6 @@ async def test_a_draft_survives_a_reload(visits: Visits) -> None:
         await visit.page.reload()
 
         await expect(visit.message).to_have_value("Half a thou")
-
-
-async def test_a_question_is_not_lost_when_the_service_cannot_be_reached(visits: Visits) -> None:
-    async with visits.opened() as visit:
-        visit.watch.expect("ERR_", "Failed to load")
-
-        async def refuse(route: Route) -> None:
-            problem = {
-                "type": "/problems/overloaded",
-                "title": "Overloaded",
-                "status": 503,
-                "detail": "this server takes no new runs now",
-                "request_id": "r-1",
-                "retry_after": 2,
-            }
-            await route.fulfill(
-                status=503, content_type="application/problem+json", body=json.dumps(problem)
-            )
-
-        await visit.page.route("**/api/chat/stream", refuse)
-        visit.watch.expect("status of 503")
-        await visit.page.get_by_role("radio", name="SSE").check(force=True)
-        await visit.ask("Keep me")
-        await expect(visit.message).to_have_value("Keep me")
-        await expect(visit.page.get_by_role("alert")).to_contain_text("The service is busy")
 
 
 async def test_two_tabs_stay_in_step(visits: Visits) -> None:

@@ -1,5 +1,7 @@
 """Is what is chosen in the settings what is asked for, and is a refusal shown where it belongs?"""
 
+import json
+
 import pytest
 from playground.panels import LASTING_PLACES, Inspector, Settings
 from playground.visiting import Visit, Visits
@@ -100,6 +102,8 @@ async def test_a_model_that_groq_does_not_serve_is_refused_at_the_model(visits: 
         settings = Settings(visit)
         await settings.open()
         await settings.model.select_option(label="Llama 3.1 8B Instant")
+        said_at_once = settings.root.get_by_role("status").filter(has_text="Groq does not serve")
+        await expect(said_at_once).to_be_visible()
         await settings.done()
 
         await visit.ask("Hello")
@@ -133,6 +137,55 @@ async def test_only_what_is_chosen_is_sent(visits: Visits) -> None:
         ]
         assert "top_p" not in body
         assert "seed" not in body
+
+
+@pytest.mark.parametrize(
+    ("name", "typed", "sent"),
+    [
+        ("temperature", "0,5", 0.5),
+        ("temperature", " ,5 ", 0.5),
+        ("top_p", "1e-1", 0.1),
+        ("seed", "-3", -3),
+    ],
+)
+async def test_a_number_is_written_as_people_do(
+    visits: Visits, name: str, typed: str, sent: float
+) -> None:
+    async with visits.opened(said("Hello")) as visit:
+        settings = Settings(visit)
+        await settings.open()
+        await settings.text(name.capitalize().replace("_", " ")).fill(typed)
+        await settings.done()
+
+        assert (await body_of(visit))[name] == sent
+
+
+async def test_only_where_no_minus_is_needed_the_keyboard_is_for_decimals(visits: Visits) -> None:
+    async with visits.opened() as visit:
+        settings = Settings(visit)
+        await settings.open()
+
+        await expect(settings.text("Temperature")).to_have_attribute("inputmode", "decimal")
+        await expect(settings.text("Seed")).not_to_have_attribute("inputmode", "decimal")
+
+
+async def test_a_text_that_is_removed_leaves_the_focus_beside_it(visits: Visits) -> None:
+    async with visits.opened() as visit:
+        settings = Settings(visit)
+        await settings.open()
+        await settings.add_stop("A", "B", "C", "D")
+        remove = settings.root.get_by_role("button", name="Remove stop")
+
+        await remove.nth(1).press("Enter")
+        await expect(settings.text("Stop 2")).to_be_focused()
+        await expect(settings.text("Stop 2")).to_have_value("C")
+        await remove.nth(2).press("Enter")
+        await expect(settings.text("Stop 2")).to_be_focused()
+        await remove.nth(1).press("Enter")
+        await expect(settings.text("Stop 1")).to_be_focused()
+        await remove.press("Enter")
+
+        await expect(settings.root.get_by_role("button", name="Add to stop")).to_be_focused()
 
 
 async def test_a_slider_moves_its_number(visits: Visits) -> None:
@@ -212,3 +265,52 @@ async def test_every_model_of_the_catalogue_can_be_chosen_and_says_what_it_is(
             labels = await settings.root.locator(".field-list .field").count()
             supported = [it for it in model["parameters"].values() if it["supported"]]
             assert labels == len(supported)
+
+
+async def test_what_no_longer_fits_is_not_sent_and_is_named(visits: Visits) -> None:
+    kept = {
+        "model": "groq/retired",
+        "hyperparameters": {
+            "temperature": 0.3,
+            "top_p": 7,
+            "stop": [""],
+            "reasoning_effort": "odd",
+        },
+        "apart": {"magic": True, "seed": 7},
+    }
+    async with visits.opened(said("Hello"), init_script=remembering(kept)) as visit:
+        notice = visit.page.locator(".notice")
+
+        await expect(notice).to_contain_text(
+            "groq/retired, which you had chosen, is not offered any more: GPT-OSS 20B answers."
+        )
+        await expect(notice).to_contain_text(
+            "No longer fits, and is not sent: Magic, Top p, Stop, Reasoning effort."
+        )
+        body = await body_of(visit)
+        assert body["model"] == MODEL
+        assert body["temperature"] == 0.3
+        assert body["seed"] == 7
+        assert body.keys().isdisjoint({"top_p", "stop", "reasoning_effort", "magic"})
+        await visit.page.reload()
+        await expect(visit.page.locator("body[data-ready]")).to_be_attached()
+        await expect(notice).to_have_count(0)
+
+
+@pytest.mark.parametrize("kept", ["[]", "text", 7, {"apart": "text", "hyperparameters": [1]}])
+async def test_settings_that_are_none_are_as_good_as_no_settings(
+    visits: Visits, kept: object
+) -> None:
+    async with visits.opened(said("Hello"), init_script=remembering(kept)) as visit:
+        body = await body_of(visit)
+
+        assert body["model"] == MODEL
+        assert "0" not in body
+
+
+def remembering(settings: object) -> str:
+    """A browser that has kept these, once."""
+    return (
+        "if (origin !== 'null' && !localStorage.getItem('ai-library.settings'))"
+        f" localStorage.setItem('ai-library.settings', {json.dumps(json.dumps(settings))});"
+    )

@@ -1,5 +1,6 @@
 """How does a test use the playground? In Chromium, over real HTTP, watching what goes wrong."""
 
+import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ from playwright.async_api import (
     Locator,
     Page,
     Request,
+    Route,
     expect,
 )
 
@@ -94,6 +96,11 @@ class Visit:
         return self.page.get_by_role("textbox", name="Message", exact=True)
 
     @property
+    def questions(self) -> Locator:
+        """The texts of the questions, oldest first."""
+        return self.page.locator(".bubble")
+
+    @property
     def answers(self) -> Locator:
         """The texts of the answers, oldest first."""
         return self.page.locator(".answer .markdown")
@@ -106,6 +113,11 @@ class Visit:
     def button(self, name: str) -> Locator:
         """Buttons of that very name."""
         return self.page.get_by_role("button", name=name, exact=True)
+
+    async def reload(self) -> None:
+        """Load the page anew, until it is ready."""
+        await self.page.reload()
+        await expect(self.page.locator("body[data-ready]")).to_be_attached(timeout=PATIENCE_MS)
 
     async def ask(self, question: str) -> None:
         """Write and send."""
@@ -147,6 +159,7 @@ class Visits:
         dark: bool = False,
         fragment: str = "",
         init_script: str = "",
+        touch: bool = False,
         **variables: str,
     ) -> AsyncIterator[Visit]:
         """The page once it is ready; with `cuts`, over a network that breaks streams off there.
@@ -166,6 +179,8 @@ class Visits:
                 base_url=url,
                 viewport={"width": size[0], "height": size[1]},
                 color_scheme="dark" if dark else "light",
+                has_touch=touch,
+                is_mobile=touch,
                 permissions=["clipboard-read", "clipboard-write"],
             )
             watch = Watch(urlsplit(url).netloc)
@@ -182,3 +197,16 @@ class Visits:
             finally:
                 await context.close()
             watch.verify()
+
+
+async def refused_by(route: Route, slug: str, status: int = 503) -> None:
+    """Answer a request with that problem, as if the service were so."""
+    problem = {
+        "type": f"/problems/{slug}",
+        "title": slug,
+        "status": status,
+        "detail": f"this is what {slug} says",
+        "request_id": "r-1",
+    }
+    content_type = "application/problem+json"
+    await route.fulfill(status=status, content_type=content_type, body=json.dumps(problem))

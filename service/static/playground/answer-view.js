@@ -28,6 +28,7 @@ export class AnswerView {
     element("span", { class: "visually-hidden" }, "Waiting for the answer"),
   );
   #outcome = element("div", { class: "outcome", hidden: true });
+  #said = "null";
   #again = element(
     "button",
     { type: "button", "aria-label": "Regenerate", title: "Regenerate", "data-action": "again" },
@@ -95,6 +96,9 @@ export class AnswerView {
   /** @param {Shown} shown */
   #showOutcome(shown) {
     const outcome = shown.run ? null : outcomeOf(shown);
+    const said = JSON.stringify(outcome);
+    if (said === this.#said) return; // else its button would lose the focus
+    this.#said = said;
     this.#outcome.hidden = outcome === null;
     if (!outcome) return this.#outcome.replaceChildren();
     const { text, isFailure, requestId } = outcome;

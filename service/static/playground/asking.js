@@ -1,6 +1,7 @@
-// How is the service asked, so that a reload at any moment asks the same and not once more?
+// How is the service asked, so that to ask again after a reload asks the same, and not once more?
 
 import { Problem } from "../chat-client.js";
+import { isOwn } from "./own-ids.js";
 
 /** @typedef {import("../chat-client.js").ChatClient} ChatClient */
 /** @typedef {import("../chat-client.js").ChatRequest} ChatRequest */
@@ -9,26 +10,33 @@ import { Problem } from "../chat-client.js";
  * What was or is to be asked, as plain data. One of `request`, `again`, `runId` says how.
  * @typedef {object} Asking
  * @property {string | null} question null where an answer is written anew, or was asked for elsewhere
- * @property {string | null} [parent] what it follows; undefined: the end of the branch that is shown
+ * @property {string | null} parent the message that it follows
  * @property {string | null} [instead] the message that is shown again when the service refuses
  * @property {ChatRequest} [request]
  * @property {{conversationId: string, messageId: string, body: object}} [again]
  * @property {string} [runId]
- * @property {string} [key] the idempotency key
- * @property {string} [conversationId] once the service has said it
- * @property {number} [at] when the service was asked, or said so, in milliseconds
+ */
+
+/**
+ * What is asked here, and where.
+ * @typedef {Asking & Asked} Kept
+ */
+/**
+ * @typedef {object} Asked
+ * @property {string} key the idempotency key
+ * @property {number} at when, in milliseconds
+ * @property {string | null} conversationId null: in a new one
+ * @property {boolean} isTemporary
+ * @property {string[]} known ids of what followed the parent already
  */
 
 /** @typedef {import("./conversation.js").Conversation} Conversation */
 /** @typedef {import("./parameters.js").Wish} Wish */
 
-const KEPT = "ai-library.asking";
 // A key is known for 300 s at least; an older start may have been forgotten, and would cost twice.
 const LONGEST_MS = 250_000;
-const CLOCKS_DIFFER_MS = 5000;
-const LEAVING_MS = 10_000;
 
-/** @param {ChatClient} client @param {Asking} asking */
+/** @param {ChatClient} client @param {Asking & {key?: string}} asking */
 export function send(client, { request, again, runId, key }) {
   if (runId) return client.resume(runId);
   if (again)
@@ -43,13 +51,12 @@ export function send(client, { request, again, runId, key }) {
  * @param {Conversation} conversation
  * @param {Wish} wish
  * @param {string} text
- * @returns {Asking} a question after what is shown
+ * @returns {Kept} a question after what is shown
  */
-export function question({ id, end, isTemporary }, wish, text) {
-  const place = isTemporary
-    ? { save_conversation: false }
-    : { conversation_id: id, parent_message_id: end };
-  return unique({ question: text, parent: end, request: { ...wish, user_prompt: text, ...place } });
+export function question(conversation, wish, text) {
+  const parent = conversation.end;
+  const request = { ...wish, user_prompt: text, ...placeOf(conversation, parent) };
+  return kept(conversation, { question: text, parent, request });
 }
 
 /**
@@ -57,99 +64,70 @@ export function question({ id, end, isTemporary }, wish, text) {
  * @param {Wish} wish
  * @param {string} questionId
  * @param {string} text
- * @returns {Asking} a question beside another one
+ * @returns {Kept} a question beside another one
  */
-export function editedQuestion({ id, isTemporary, shown }, wish, questionId, text) {
-  const edited = shown.find(({ message }) => message.message_id === questionId);
-  const parent = edited?.message.parent_message_id ?? null;
-  const place = isTemporary
-    ? { save_conversation: false }
-    : { conversation_id: id, parent_message_id: parent ?? "root" };
+export function editedQuestion(conversation, wish, questionId, text) {
+  const parent = conversation.questionOf(questionId)?.message_id ?? null;
+  const place = placeOf(conversation, parent ?? "root");
   const request = { ...wish, user_prompt: text, ...place };
-  return unique({ question: text, parent, instead: questionId, request });
+  return kept(conversation, { question: text, parent, instead: questionId, request });
 }
 
 /**
  * @param {Conversation} conversation
  * @param {Wish} wish
  * @param {string} answerId
- * @returns {Asking} an answer beside another one
+ * @returns {Kept} an answer beside another one
  */
 export function anotherAnswer(conversation, wish, answerId) {
-  const { id, isTemporary } = conversation;
+  const { id } = conversation;
   const asked = conversation.questionOf(answerId);
   const base = { question: null, parent: asked?.message_id ?? null, instead: answerId };
-  if (!isTemporary && id) {
-    return unique({ ...base, again: { conversationId: id, messageId: answerId, body: wish } });
+  if (id && !isOwn(answerId)) {
+    const again = { conversationId: id, messageId: answerId, body: wish };
+    return kept(conversation, { ...base, again });
   }
-  const request = { ...wish, user_prompt: asked?.content ?? "", save_conversation: false };
-  return unique({ ...base, request });
+  const place = placeOf(conversation, asked?.parent_message_id ?? "root");
+  return kept(conversation, {
+    ...base,
+    request: { ...wish, user_prompt: asked?.content ?? "", ...place },
+  });
+}
+
+/**
+ * @param {Conversation} conversation that has been read
+ * @param {Kept} asking of before the page was loaded anew
+ * @returns {boolean} whether the service has begun to answer it
+ */
+export function isBegun(conversation, { parent, known, question, again }) {
+  const more = conversation.following(parent).filter((it) => !known.includes(it.message_id));
+  return more.some(({ content }) => again !== undefined || content === question);
+}
+
+/** @param {Kept} asking @returns {boolean} whether to ask the same again would join the same run */
+export function isFresh({ runId, at }) {
+  return runId !== undefined || Date.now() - at < LONGEST_MS;
 }
 
 /**
  * @param {Conversation} conversation
- * @param {Asking} asking of before the page was loaded anew
- * @returns {boolean} whether the answer is there already
+ * @param {string | null} parent
+ * @returns {Partial<ChatRequest>} where the question belongs; of ids that are ours nothing is said
  */
-export function isAnswered({ shown }, { question, at, again }) {
-  const role = again ? "assistant" : "user";
-  const last = shown.findLast(({ message }) => message.role === role)?.message;
-  if (!last || Date.parse(last.created_at) < (at ?? 0) - CLOCKS_DIFFER_MS) return false;
-  return again !== undefined || last.content === question;
+function placeOf({ id, isTemporary }, parent) {
+  if (isTemporary) return { save_conversation: false };
+  const isKnown = id !== null && parent !== null && !isOwn(parent);
+  return { conversation_id: id, parent_message_id: isKnown ? parent : null };
 }
 
-/** @param {Asking} asking @returns {Asking} with what makes it unique */
-function unique(asking) {
+/** @param {Conversation} conversation @param {Asking} asking @returns {Kept} */
+function kept(conversation, asking) {
   return {
     ...asking,
     key: crypto.randomUUID?.() ?? `${Date.now()}-${Math.random()}`,
     at: Date.now(),
+    conversationId: conversation.id,
+    isTemporary: conversation.isTemporary,
+    known: conversation.following(asking.parent).map((it) => it.message_id),
   };
-}
-
-/** @param {Asking} asking kept in this tab until it is clear what has become of it */
-export function keepAsking(asking) {
-  try {
-    sessionStorage.setItem(KEPT, JSON.stringify(asking));
-  } catch {
-    // No storage, or none left: then a reload before the first byte loses the question.
-  }
-}
-
-export function forgetAsking() {
-  try {
-    sessionStorage.removeItem(KEPT);
-  } catch {
-    // See above.
-  }
-}
-
-/**
- * Keep what has begun for a moment longer: a page that is already being left for its old address
- * still hears of it, and the next one could not know.
- * @param {Asking} asking
- * @param {string} conversationId
- */
-export function keepBegun(asking, conversationId) {
-  keepAsking({ ...asking, conversationId, at: Date.now() });
-}
-
-/** @returns {string | null} the conversation that was begun while the page was being left */
-export function begunConversation() {
-  const { conversationId = null, at = 0 } = keptAsking() ?? {};
-  return Date.now() - at < LEAVING_MS ? conversationId : null;
-}
-
-/** @returns {Asking | null} what was asked before the page was loaded anew */
-export function keptAsking() {
-  try {
-    return JSON.parse(sessionStorage.getItem(KEPT) ?? "null");
-  } catch {
-    return null;
-  }
-}
-
-/** @param {Asking} asking @returns {boolean} whether to ask the same again would join the same run */
-export function isFresh({ runId, at }) {
-  return runId !== undefined || Date.now() - (at ?? 0) < LONGEST_MS;
 }

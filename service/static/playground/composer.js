@@ -1,6 +1,7 @@
 // How is a question written and sent? The composer: it grows, keeps its draft, sends or stops.
 
 import { draftOf, keepDraft } from "./drafts.js";
+import { isTouchOnly, sends } from "./enter.js";
 
 /** Dispatches `send` (detail: the text) and `stop`. */
 export class Composer extends EventTarget {
@@ -68,8 +69,9 @@ export class Composer extends EventTarget {
     this.#onInput();
   }
 
+  /** Take the focus, but where that would raise a keyboard that nobody asked for. */
   focus() {
-    this.#text.focus({ preventScroll: true });
+    if (!isTouchOnly()) this.#text.focus({ preventScroll: true });
   }
 
   /** Send what is written, unless there is nothing, or an answer is being written. */
@@ -83,9 +85,7 @@ export class Composer extends EventTarget {
 
   /** @param {KeyboardEvent} event */
   #onKey(event) {
-    const isPlain = !event.shiftKey && !event.ctrlKey && !event.altKey && !event.metaKey;
-    const sends = isPlain ? !isTouchOnly() : event.ctrlKey || event.metaKey;
-    if (event.key !== "Enter" || event.isComposing || event.keyCode === 229 || !sends) return;
+    if (!sends(event)) return;
     event.preventDefault();
     this.submit();
   }
@@ -110,11 +110,6 @@ export class Composer extends EventTarget {
     )
       return;
     event.preventDefault();
-    this.focus();
+    this.#text.focus({ preventScroll: true });
   }
-}
-
-/** On a keyboard of glass, Enter makes a new line: there is no Shift + Enter. */
-function isTouchOnly() {
-  return matchMedia("(pointer: coarse) and (hover: none)").matches;
 }

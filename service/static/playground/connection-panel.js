@@ -26,6 +26,12 @@ export class ConnectionPanel {
     this.#state,
     this.#countdown,
   );
+  #cut = element(
+    "button",
+    { type: "button", class: "plain-button" },
+    icon("cut"),
+    "Cut connection",
+  );
   #reconnect = element(
     "button",
     { type: "button", class: "plain-button", hidden: true },
@@ -37,13 +43,7 @@ export class ConnectionPanel {
   constructor(client) {
     this.#client = client;
     this.#reconnect.addEventListener("click", () => client.reconnect());
-    const cut = element(
-      "button",
-      { type: "button", class: "plain-button" },
-      icon("cut"),
-      "Cut connection",
-    );
-    cut.addEventListener("click", () => client.cut());
+    this.#cut.addEventListener("click", () => client.cut());
     this.element = element(
       "section",
       { class: "panel", "aria-labelledby": "connection-heading" },
@@ -55,7 +55,7 @@ export class ConnectionPanel {
       ),
       this.#transports(),
       this.#line,
-      element("div", { class: "panel-actions" }, cut, this.#reconnect),
+      element("div", { class: "panel-actions" }, this.#cut, this.#reconnect),
     );
     this.show({
       state: client.connection,
@@ -71,7 +71,9 @@ export class ConnectionPanel {
     this.#line.dataset.state = state;
     this.#state.textContent =
       state === "open" ? `${STATES.open} by ${TRANSPORTS[transport]}` : STATES[state];
+    const hadFocus = document.activeElement === this.#reconnect;
     this.#reconnect.hidden = state !== "waiting";
+    if (hadFocus && this.#reconnect.hidden) this.#cut.focus();
     const due = performance.now() + (retryInSeconds ?? 0) * 1000;
     const tick = () => {
       this.#countdown.textContent = countdown(attempt, due - performance.now());

@@ -2,14 +2,17 @@
 
 import { element } from "./element.js";
 import { menuButton } from "./menu.js";
+import { RenameForm } from "./rename-form.js";
 
 /** @typedef {import("./conversation-pages.js").Listed} Listed */
+/** @typedef {import("../chat-client.js").Problem} Problem */
 /**
  * @typedef {object} Actions what the list does for an item
  * @property {(id: string) => void} open
  * @property {(id: string, title: string) => Promise<Listed>} rename
  * @property {(conversation: Listed) => void} remove
  * @property {(id: string, format: "markdown" | "json") => void} exportAs
+ * @property {import("./sign-in.js").SignIn["remedy"]} remedy the button beside a problem
  */
 
 export class ConversationItem {
@@ -96,74 +99,23 @@ export class ConversationItem {
   };
 
   #rename() {
-    const before = titleOf(this.#conversation);
-    const form = renameForm(before, async (title) => {
-      if (title !== null && title !== before) {
-        this.update(await this.#actions.rename(this.#conversation.conversation_id, title));
-      }
-      form.replaceWith(this.#link, this.#menu);
-      this.focus();
+    const id = this.#conversation.conversation_id;
+    const form = new RenameForm(titleOf(this.#conversation), {
+      id: `rename-${id}`,
+      save: async (title) => this.update(await this.#actions.rename(id, title)),
+      remedy: this.#actions.remedy,
+      closed: (hadFocus) => {
+        form.element.replaceWith(this.#link, this.#menu);
+        if (hadFocus) this.focus();
+      },
     });
-    this.#link.replaceWith(form);
+    this.#link.replaceWith(form.element);
     this.#menu.remove();
-    form.querySelector("input")?.select();
+    form.focus();
   }
 }
 
 /** @param {Listed} conversation */
 export function titleOf(conversation) {
   return conversation.title || "Untitled";
-}
-
-/**
- * @param {string} title as it is
- * @param {(title: string | null) => Promise<void>} done null: it stays; it rejects with what the service refuses
- * @returns {HTMLFormElement}
- */
-function renameForm(title, done) {
-  const fault = element("p", { class: "field-fault", id: "rename-fault", hidden: true });
-  const input = element("input", {
-    class: "field-input",
-    "aria-label": `New title of ${title}`,
-    value: title,
-  });
-  let saving = false;
-  /** @param {string | null} given */
-  const end = async (given) => {
-    if (saving) return;
-    saving = true;
-    try {
-      await done(given);
-    } catch (problem) {
-      saving = false;
-      showFault(input, fault, /** @type {import("../chat-client.js").Problem} */ (problem));
-    }
-  };
-  input.addEventListener("blur", () => end(input.value));
-  input.addEventListener("keydown", (event) => {
-    if (event.key !== "Escape") return;
-    // Else the panel that holds the list closes, too.
-    event.preventDefault();
-    end(null);
-  });
-  /** @param {SubmitEvent} event */
-  const onsubmit = (event) => {
-    event.preventDefault();
-    end(input.value);
-  };
-  return element("form", { class: "rename", onsubmit }, input, fault);
-}
-
-/**
- * @param {HTMLInputElement} input
- * @param {HTMLElement} fault
- * @param {import("../chat-client.js").Problem} problem
- */
-function showFault(input, fault, problem) {
-  fault.textContent =
-    problem.errors?.find((error) => error.pointer === "#/title")?.detail ?? problem.detail;
-  fault.hidden = false;
-  input.setAttribute("aria-invalid", "true");
-  input.setAttribute("aria-describedby", fault.id);
-  input.focus();
 }

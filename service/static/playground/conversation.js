@@ -1,6 +1,7 @@
 // What is in the conversation on the page? Its tree, the branch that is shown, the answer being written.
 
 import { send } from "./asking.js";
+import { isOwn, ownId } from "./own-ids.js";
 import { Tree } from "./tree.js";
 
 /** @typedef {import("./tree.js").Message} Message */
@@ -21,6 +22,8 @@ import { Tree } from "./tree.js";
  * @property {Problem | null} failure why it is not whole, where that is known
  */
 
+/** @typedef {{title: string, active_message_id: string, active_run_id: string | null, messages: Message[]}} Read */
+
 /**
  * An answer that is being written here.
  * @typedef {object} Live
@@ -32,14 +35,12 @@ import { Tree } from "./tree.js";
  * @property {boolean} [isStarted] whether the service has said by which ids it goes
  */
 
-let made = 0;
-
 /**
  * Dispatches:
  * - `change` when other messages or other states of messages are to be shown,
  * - `grow` when the text of the running answer has grown,
  * - `started`, `ended` (detail: Live) of an answer; `refused` (detail: Live) of one that never began,
- * - `kept` when the list of conversations may look different now,
+ * - `read` when it has been read from the service,
  * - `gone` when the conversation does not exist any more.
  */
 export class Conversation extends EventTarget {
@@ -99,22 +100,30 @@ export class Conversation extends EventTarget {
     return this.#tree.get(this.#tree.get(answerId)?.parent_message_id ?? null);
   }
 
+  /** @param {string | null} parent @returns {Message[]} what follows it, oldest first */
+  following(parent) {
+    return this.#tree.versions(parent).flatMap((id) => this.#tree.get(id) ?? []);
+  }
+
   /** Read it from the service: at first, and whenever another reader may have changed it. */
   async refresh() {
     if (!this.id) return;
-    const changes = this.#changes;
-    /** @type {{title: string, active_message_id: string, active_run_id: string | null, messages: Message[]}} */
+    let changes;
+    /** @type {Read} */
     let read;
     try {
-      read = await this.#client.conversation(this.id, { tree: true });
+      do {
+        changes = this.#changes;
+        read = await this.#client.conversation(this.id, { tree: true });
+      } while (changes !== this.#changes); // read before something that happened here meanwhile
     } catch (problem) {
       if (/** @type {Problem} */ (problem).slug !== "conversation-not-found") throw problem;
       this.dispatchEvent(new Event("gone"));
       return;
     }
-    if (changes !== this.#changes) return; // read before something that happened here meanwhile
     this.#takeOver(read);
     if (read.active_run_id && !this.#live) this.#follow(read.active_run_id);
+    this.dispatchEvent(new Event("read"));
   }
 
   /**
@@ -123,10 +132,9 @@ export class Conversation extends EventTarget {
    */
   ask(asking) {
     const run = send(this.#client, asking);
-    made += 1;
-    const questionId = asking.question === null ? null : `question-${made}`;
-    const parent = asking.parent === undefined ? this.#activeId : asking.parent;
-    this.#live = { asking, run, parent, questionId, answerId: `answer-${made}` };
+    const questionId = asking.question === null ? null : ownId("question");
+    const parent = this.#tree.get(asking.parent)?.message_id ?? null;
+    this.#live = { asking, run, parent, questionId, answerId: ownId("answer") };
     this.#putUnsent(this.#live, asking.question);
     this.#listen(this.#live);
     this.#changed();
@@ -136,12 +144,6 @@ export class Conversation extends EventTarget {
   /** Stop the answer that is being written. */
   stop() {
     void this.#live?.run.cancel();
-  }
-
-  /** Read no more; a kept answer goes on without us, another one is not wanted any more. */
-  leave() {
-    if (this.isTemporary) void this.#live?.run.cancel();
-    else this.#live?.run.leave();
   }
 
   /**
@@ -155,16 +157,16 @@ export class Conversation extends EventTarget {
       await this.#client.activate(this.id, messageId);
   }
 
-  /** @param {{title: string, active_message_id: string, messages: Message[]}} read */
+  /** @param {Read} read */
   #takeOver(read) {
-    const before = JSON.stringify(this.shown.map(essence));
+    const before = this.#essence();
     const live = this.#live;
     const unsent = live ? [live.questionId, live.answerId].map((id) => this.#tree.get(id)) : [];
     this.#tree = new Tree(read.messages);
     for (const message of unsent) if (message) this.#tree.put(message);
     this.title = read.title;
     if (!live) this.#activeId = read.active_message_id;
-    if (before !== JSON.stringify(this.shown.map(essence))) this.dispatchEvent(new Event("change"));
+    if (before !== this.#essence()) this.dispatchEvent(new Event("change"));
   }
 
   /**
@@ -178,7 +180,7 @@ export class Conversation extends EventTarget {
     const answer = this.shown.findLast(({ message }) => message.status === "streaming")?.message;
     if (!answer) return this.#followUnseen(run);
     this.#live = {
-      asking: { question: null, runId },
+      asking: { question: null, parent: answer.parent_message_id, runId },
       run,
       parent: answer.parent_message_id,
       questionId: null,
@@ -246,9 +248,8 @@ export class Conversation extends EventTarget {
     const answer = this.#tree.get(answerId);
     if (answer) this.#tree.put({ ...answer, ...outcomeOf(run) });
     if (run.failure) this.#failures.set(answerId, run.failure);
-    this.dispatchEvent(new CustomEvent("ended", { detail: live }));
     this.#changed();
-    if (run.failure) void this.refresh().catch(() => {});
+    this.dispatchEvent(new CustomEvent("ended", { detail: live }));
   }
 
   /** @param {Live} live that the service did not take: all is as before */
@@ -313,6 +314,11 @@ export class Conversation extends EventTarget {
     };
   }
 
+  /** What can be seen of it. */
+  #essence() {
+    return JSON.stringify([this.title, this.shown.map(essence)]);
+  }
+
   #changed() {
     this.#changes += 1;
     this.dispatchEvent(new Event("change"));
@@ -337,9 +343,4 @@ function outcomeOf(run) {
 function essence({ message, versions, run }) {
   const { message_id, status, content, finish_reason } = message;
   return [message_id, status, run ? "" : content, finish_reason, versions];
-}
-
-/** @param {string} id @returns {boolean} whether it was made here, until the service gives one */
-function isOwn(id) {
-  return /^(?:question|answer)-\d+$/.test(id);
 }

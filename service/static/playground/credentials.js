@@ -20,74 +20,67 @@ export function keptToken() {
   }
 }
 
-export function forgetToken() {
-  keepToken("");
-}
-
 /**
  * Ask for a key or token.
  * @param {HTMLDialogElement} dialog
- * @param {{problem?: Problem | null}} [reason] what the service refused
- * @returns {Promise<string | null>} what was entered, and is now kept; null when it was cancelled
+ * @param {object} about
+ * @param {Problem} about.problem what the service refused
+ * @param {(token: string) => Promise<Problem | null>} about.refusalOf asks the service whether it takes one
+ * @returns {Promise<string | null>} what was entered, and is now kept; null when it was put off
  */
-export function askForToken(dialog, { problem = null } = {}) {
-  const refused = keptToken() !== null && problem !== null;
-  const { form, input, remarks } = signInForm();
-  if (refused) remarks.show(`The service refused this key or token: ${problem.detail}`);
-  let given = "";
-  form.addEventListener("submit", (event) => {
+export function askForToken(dialog, { problem, refusalOf }) {
+  const { form, input, remarks, submit } = signInForm();
+  if (keptToken() !== null) remarks.show(faultOf(problem));
+  /** @type {string | null} */
+  let taken = null;
+  form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    given = input.value.trim();
-    if (TOKEN.test(given)) dialog.close();
-    else
-      remarks
-        .show(
-          `${given ? "This is" : "There is"} no key or token: they are made of visible ASCII characters.`,
-        )
-        .focus();
+    if (submit.disabled) return;
+    const given = input.value.trim();
+    if (!TOKEN.test(given)) {
+      const what = given ? "This is" : "There is";
+      remarks.show(`${what} no key or token: they are made of visible ASCII characters.`).focus();
+      return;
+    }
+    submit.disabled = true;
+    submit.textContent = "Signing in …";
+    const refusal = await refusalOf(given);
+    submit.textContent = "Sign in";
+    submit.disabled = false;
+    if (!form.isConnected || !dialog.open) return; // it was put off meanwhile
+    if (refusal?.slug === "unauthorized") input.value = "";
+    if (refusal) return remarks.show(faultOf(refusal)).focus();
+    taken = given;
+    keepToken(given);
+    dialog.close();
   });
   dialog.replaceChildren(form);
   if (!dialog.open) dialog.showModal();
   input.focus();
   return new Promise((resolve) => {
     const onclose = () => {
-      input.value = "";
-      const token = TOKEN.test(given) ? given : null;
-      if (token) keepToken(token);
-      resolve(token);
+      dialog.replaceChildren();
+      resolve(taken);
     };
     dialog.addEventListener("close", onclose, { once: true });
   });
 }
 
-/**
- * A button that is there only while a token is kept.
- * @param {{signedOut: () => void}} reactions
- */
-export function signOutButton({ signedOut }) {
-  const button = element("button", { type: "button", class: "quiet-button sign-out" }, "Sign out");
-  const update = () => {
-    button.hidden = keptToken() === null;
-  };
-  button.addEventListener("click", () => {
-    forgetToken();
-    signedOut();
-  });
-  addEventListener("token-changed", update);
-  update();
-  return button;
+/** @param {Problem} problem */
+function faultOf(problem) {
+  return problem.slug === "unauthorized"
+    ? `The service refused this key or token: ${problem.detail}`
+    : `This key or token could not be tried: ${problem.detail}`;
 }
 
-/** @param {string} token empty: none */
+/** @param {string} token */
 function keepToken(token) {
   unstored = token;
   try {
-    if (token) sessionStorage.setItem(KEPT, token);
-    else sessionStorage.removeItem(KEPT);
+    sessionStorage.setItem(KEPT, token);
   } catch {
     // Storage is forbidden: `unstored` has it.
   }
-  dispatchEvent(new Event("token-changed"));
 }
 
 function signInForm() {
@@ -105,7 +98,7 @@ function signInForm() {
   );
   const cancel = element("button", { type: "button", class: "plain-button" }, "Cancel");
   cancel.addEventListener("click", () => cancel.closest("dialog")?.close());
-  const signIn = element("button", { class: "primary-button" }, "Sign in");
+  const submit = element("button", { class: "primary-button" }, "Sign in");
   const form = element(
     "form",
     { class: "sign-in", novalidate: true },
@@ -118,7 +111,7 @@ function signInForm() {
       input,
       ...remarks.parts,
     ),
-    element("div", { class: "dialog-actions" }, cancel, signIn),
+    element("div", { class: "dialog-actions" }, cancel, submit),
   );
-  return { form, input, remarks };
+  return { form, input, remarks, submit };
 }

@@ -30,6 +30,7 @@ export class EventList {
   );
   #whole = element("pre", {
     class: "event-whole",
+    role: "region",
     tabindex: 0,
     "aria-label": "Chosen event",
     hidden: true,

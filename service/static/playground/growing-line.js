@@ -1,15 +1,14 @@
 // How does a long paragraph grow? What no later character can change is settled.
 
+import { LONGEST_LOOK } from "./bounded-lexer.js";
 import { blocksOf, piecesOf, renderedPieces } from "./markdown.js";
 import { decided } from "./pending.js";
+import { settledLength } from "./settled.js";
 
 /** @typedef {import("./markdown.js").Token} Token */
 
 const LONG = 1200;
-const LONGEST = 4000;
 const KEPT_OPEN = 200;
-// What a later character may yet turn into markup.
-const OPENER = /[*~](?=\S)|(?<!\w)_(?=\S)|\[|`|<(?=[a-z/!?])/i;
 
 /** A paragraph whose end is not written yet. */
 export class GrowingLine {
@@ -53,10 +52,11 @@ export class GrowingLine {
   /** @param {string} text */
   #settledLength(text) {
     if (text.length < LONG) return 0;
-    const length = settledLength(text, text.length - KEPT_OPEN);
-    if (length || text.length < LONGEST) return length;
+    const end = text.length - KEPT_OPEN;
+    const length = settledLength(piecesOf(text), end);
+    if (length || text.length < LONGEST_LOOK) return length;
     this.rough = true;
-    return text.lastIndexOf(" ", text.length - KEPT_OPEN) + 1;
+    return text.lastIndexOf(" ", end) + 1 || end;
   }
 
   /** @param {string} text */
@@ -80,25 +80,4 @@ export class GrowingLine {
     this.#tail = fragment ? [...fragment.childNodes] : [];
     if (fragment) this.#element.append(fragment);
   }
-}
-
-/**
- * @param {string} text
- * @param {number} limit
- * @returns {number} how much of it, up to a space between words, stays as it is whatever follows
- */
-function settledLength(text, limit) {
-  let [begin, settled] = [0, 0];
-  for (const { type, raw } of piecesOf(text)) {
-    if (type === "text") {
-      const risk = raw.search(OPENER);
-      const end = Math.min(risk < 0 ? raw.length : risk, limit - begin);
-      const space = end > 0 ? raw.lastIndexOf(" ", end - 1) : -1;
-      if (space >= 0) settled = begin + space + 1;
-      if (risk >= 0) return settled;
-    }
-    begin += raw.length;
-    if (begin >= limit) return settled;
-  }
-  return settled;
 }

@@ -53,13 +53,8 @@ export class GrowingMarkdown {
     if (!lines.startsWith(this.#text) || this.#ended) this.#forget();
     this.#text = lines;
     this.#ended = ended;
-    try {
-      while (this.#advance(ended));
-      if (ended && this.#isRough()) this.#renderAnew();
-    } catch (error) {
-      if (!(error instanceof RangeError)) throw error;
-      this.#root.textContent = lines; // nested so deeply that the parser has no stack left
-    }
+    while (this.#advance(ended));
+    if (ended && this.#isRough()) this.#renderAnew();
   }
 
   /** @returns {boolean} whether there is more to do */

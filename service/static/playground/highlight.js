@@ -6,6 +6,8 @@ import highlighter from "../vendor/highlight.js";
 // A section ends at the end of a line where the grammar is inside of nothing; at the latest here.
 const SECTION_LENGTH = 600;
 const LONGEST_SECTION = 6000;
+// Grammars look far ahead in a line. One that is longer was not written by hand: it stays as it is.
+const LONG_LINE = /[^\n]{500}/;
 
 /** The elements of a growing piece of code: sections, of which only the last one changes. */
 export class Sections {
@@ -61,7 +63,7 @@ function lastLineEnd(text, limit) {
 
 /** @param {string} code @param {string} language */
 function isOutside(code, language) {
-  if (!language) return true;
+  if (!isColoured(code, language)) return true;
   // The mode that the grammar is in at the end; only the outermost one has no parent.
   const ended = highlighter.highlight(code, { language, ignoreIllegals: true });
   return !(
@@ -71,7 +73,7 @@ function isOutside(code, language) {
 
 /** @param {HTMLElement} section @param {string} code @param {string} language */
 function fill(section, code, language) {
-  if (!language) {
+  if (!isColoured(code, language)) {
     section.textContent = code;
     return;
   }
@@ -83,4 +85,9 @@ function fill(section, code, language) {
       RETURN_DOM_FRAGMENT: true,
     }),
   );
+}
+
+/** @param {string} code @param {string} language */
+function isColoured(code, language) {
+  return language !== "" && !LONG_LINE.test(code);
 }

@@ -85,11 +85,12 @@ export class ListField {
 
   /** @param {ListItem} item */
   #remove(item) {
-    this.#items = this.#items.filter((other) => other !== item);
+    const at = this.#items.indexOf(item);
+    this.#items.splice(at, 1);
     item.element.remove();
     this.#edited();
-    const last = this.#items.at(-1) ?? this.#add;
-    last.focus();
+    const beside = this.#items[at] ?? this.#items[at - 1] ?? this.#add;
+    beside.focus();
   }
 
   #edited() {

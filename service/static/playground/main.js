@@ -8,9 +8,10 @@
  * becomes elements in one place, markdown.js; all else on the page is set as text.
  *
  * Nothing that was typed is lost: drafts and the question under way are kept in sessionStorage
- * (drafts.js, asking.js), a refused question goes back into the composer. An idempotency key goes
- * with every question, so that a reload before the first byte joins the same run. Tabs tell each
- * other of changes, and look for those of other devices now and then (tabs.js).
+ * (drafts.js, kept-askings.js), a refused question goes back to where it was written. What was asked
+ * goes on in its conversation, whatever is shown (under-way.js). An idempotency key goes with every
+ * question, so that a reload before the first byte joins the same run. Tabs tell each other of
+ * changes, and look for those of other devices now and then (tabs.js).
  *
  * The panels (sidebar, settings, sign-in, inspector) know nothing of the conversation.
  */
@@ -18,50 +19,49 @@
 import { ChatClient } from "../chat-client.js";
 import { addressOf, idInAddress, namesConversation } from "./address.js";
 import { announce } from "./announcer.js";
-import {
-  anotherAnswer,
-  begunConversation,
-  editedQuestion,
-  forgetAsking,
-  isAnswered,
-  isFresh,
-  keepAsking,
-  keepBegun,
-  keptAsking,
-  question,
-} from "./asking.js";
+import { anotherAnswer, editedQuestion, question } from "./asking.js";
 import { Composer } from "./composer.js";
-import { Conversation } from "./conversation.js";
-import { keptToken, signOutButton } from "./credentials.js";
-import { draftOf, keepDraft } from "./drafts.js";
+import { mountConnectionLine } from "./connection-line.js";
+import { keptToken } from "./credentials.js";
 import { mountDrawers } from "./drawers.js";
+import { giveBack, whereIs } from "./giving-back.js";
 import { showHeadline } from "./headline.js";
 import { mountInspector } from "./inspector.js";
+import { begunConversation, forgetBegun, keepBegun } from "./kept-askings.js";
 import { Messages } from "./messages.js";
 import { Notices } from "./notices.js";
 import { mountParameters } from "./parameters.js";
 import { part } from "./part.js";
-import { modelsOf, signIn } from "./readiness.js";
+import { modelsOf } from "./readiness.js";
 import { Scroll } from "./scroll.js";
 import { mountSidebar } from "./sidebar.js";
+import { SignIn } from "./sign-in.js";
+import { signOutButton } from "./sign-out.js";
 import { Tabs } from "./tabs.js";
 import { mountTheme } from "./theme-button.js";
+import { liveIn, UnderWay } from "./under-way.js";
 import { mountSamples } from "./welcome.js";
-import { isPassing, isProblem } from "./words.js";
+import { isPassing, isProblem, titleOf } from "./words.js";
 
 /** @typedef {import("./asking.js").Asking} Asking */
+/** @typedef {import("./asking.js").Kept} Kept */
+/** @typedef {import("./conversation.js").Conversation} Conversation */
 /** @typedef {import("./conversation.js").Live} Live */
 /** @typedef {import("../chat-client.js").Problem} Problem */
 
-const LOOKS_PER_LIST = 5;
+const UNKNOWN = "There is no such conversation, or it belongs to someone else.";
 const NO_MODEL =
   "Groq serves none of the models to this service's key: its operator has to see to that.";
 
 class Page {
   #client = new ChatClient({ token: keptToken });
-  #tabs = new Tabs();
-  #notices = new Notices(part("notices", HTMLElement));
+  #tabs = new Tabs(this.#client);
+  #signIn = new SignIn(this.#client, part("credentials", HTMLDialogElement));
   #composer = new Composer(part("composer", HTMLFormElement));
+  #notices = new Notices(part("notices", HTMLElement), {
+    signIn: this.#signIn,
+    left: () => this.#composer.focus(),
+  });
   #temporary = part("temporary", HTMLInputElement);
   #scroll = new Scroll(
     part("scroller", HTMLElement),
@@ -82,41 +82,49 @@ class Page {
     client: this.#client,
     open: (id) => this.#go(id),
     startNew: () => this.#go(null),
+    changed: (id) => this.#onListChanged(id),
+    signIn: this.#signIn,
   });
   #drawers = mountDrawers();
   /** @type {ReturnType<typeof mountParameters> | null} */
   #parameters = null;
-  #conversation = new Conversation(this.#client);
-  /** Those in which an answer is being written, by their ids. @type {Map<string, Conversation>} */
-  #running = new Map();
-  #looks = 0;
-  #followed = new WeakSet();
+  #underWay = new UnderWay(this.#client);
+  #conversation;
+
+  constructor() {
+    this.#underWay.addEventListener("made", (event) =>
+      this.#follow(/** @type {CustomEvent<Conversation>} */ (event).detail),
+    );
+    this.#conversation = this.#underWay.make();
+  }
 
   async start() {
     mountTheme(part("theme", HTMLButtonElement));
-    part("theme", HTMLButtonElement).after(signOutButton({ signedOut: () => location.reload() }));
+    part("theme", HTMLButtonElement).after(signOutButton(this.#signIn));
+    mountConnectionLine(part("keys", HTMLElement), this.#client);
     mountSamples(part("samples", HTMLElement), (prompt) => this.#ask(prompt));
     this.#listen();
     this.#show(this.#conversation);
     this.#composer.open(idInAddress());
-    const dialog = part("credentials", HTMLDialogElement);
-    const models = await modelsOf(this.#client, dialog, (problem, again) => {
-      this.#notices.problem(problem, {
-        label: problem.slug === "unauthorized" ? "Sign in" : "Try now",
-        run: again,
-      });
+    const models = await modelsOf(this.#client, this.#signIn, (problem, again) => {
+      this.#notices.problem(problem, { label: "Try now", run: again });
     });
+    this.#signIn.addEventListener("signed-in", () => this.#onSignedIn());
     this.#notices.clear();
     this.#parameters = mountParameters(part("settings", HTMLDialogElement), { models });
-    if (models.every(({ available }) => available === false)) this.#notices.note(NO_MODEL);
     this.#showModel();
     void this.#sidebar.refresh();
     const begun = idInAddress() ? null : begunConversation();
     if (begun) history.replaceState(null, "", addressOf(begun));
     await this.#open(idInAddress());
-    await this.#takeUp();
-    if (document.activeElement === document.body && matchMedia("(hover: hover)").matches)
-      this.#composer.focus();
+    const note = models.every(({ available }) => available === false)
+      ? NO_MODEL
+      : this.#parameters.lapsed;
+    if (note) this.#notices.note(note);
+    this.#underWay.takeUp(idInAddress());
+    if (!idInAddress()) this.#show(this.#underWay.conversation(null));
+    this.#tabs.begin();
+    if (document.activeElement === document.body) this.#composer.focus();
     document.body.dataset.ready = "";
   }
 
@@ -128,7 +136,11 @@ class Page {
     this.#tabs.addEventListener("look", (event) =>
       this.#look(/** @type {CustomEvent<string | null>} */ (event).detail),
     );
-    this.#temporary.addEventListener("change", () => this.#go(null));
+    this.#temporary.addEventListener("change", () => this.#go(null, this.#temporary.checked));
+    this.#underWay.addEventListener("change", () => this.#sidebar.setRunning(this.#underWay.ids));
+    this.#underWay.addEventListener("lapsed", (event) =>
+      this.#onLapsed(/** @type {CustomEvent<Kept>} */ (event).detail),
+    );
     part("show-settings", HTMLButtonElement).addEventListener("click", () =>
       this.#parameters?.open(),
     );
@@ -149,26 +161,19 @@ class Page {
 
   // Which conversation is open.
 
-  /** @param {string | null} id that the user has chosen; null: a new one */
-  #go(id) {
+  /** @param {string | null} id that the user has chosen; null: a new one @param {boolean} isTemporary */
+  #go(id, isTemporary = false) {
     this.#drawers.closeOver();
-    if (keptAsking()?.conversationId) forgetAsking();
+    forgetBegun();
     if (id !== idInAddress()) history.pushState(null, "", addressOf(id));
-    void this.#open(id);
+    void this.#open(id, id ? undefined : this.#underWay.make({ isTemporary }));
     this.#composer.focus();
   }
 
-  /** @param {string | null} id */
-  async #open(id) {
+  /** @param {string | null} id @param {Conversation} conversation of that id */
+  async #open(id, conversation = this.#underWay.conversation(id)) {
     if (id && id === this.#conversation.id) return;
-    if (!this.#conversation.id) {
-      this.#conversation.leave();
-      if (this.#conversation.isTemporary) forgetAsking();
-    }
-    if (id) this.#temporary.checked = false;
-    const conversation =
-      this.#running.get(id ?? "") ??
-      new Conversation(this.#client, { id, isTemporary: this.#temporary.checked });
+    this.#underWay.leave(this.#conversation);
     this.#notices.clear();
     this.#composer.open(id);
     this.#show(conversation);
@@ -179,7 +184,7 @@ class Page {
   /** @param {Conversation} conversation that is shown from now on */
   #show(conversation) {
     this.#conversation = conversation;
-    this.#follow(conversation);
+    this.#temporary.checked = conversation.isTemporary;
     if (conversation.run) this.#inspector.follow(conversation.run);
     else this.#inspector.clear();
     this.#sidebar.setActive(conversation.id);
@@ -187,17 +192,13 @@ class Page {
     this.#scroll.follow();
   }
 
-  /** @param {Conversation} conversation whose events are heard, once */
+  /** @param {Conversation} conversation whose events are heard */
   #follow(conversation) {
-    if (this.#followed.has(conversation)) return;
-    this.#followed.add(conversation);
     const isShown = () => conversation === this.#conversation;
     conversation.addEventListener("change", () => isShown() && this.#update());
     conversation.addEventListener("grow", () => isShown() && this.#messages.grow());
-    conversation.addEventListener("gone", () => isShown() && this.#onGone());
-    conversation.addEventListener("started", (event) =>
-      this.#onStarted(conversation, liveIn(event)),
-    );
+    conversation.addEventListener("gone", () => isShown() && this.#onGone(conversation));
+    conversation.addEventListener("started", () => this.#onStarted(conversation));
     conversation.addEventListener("ended", (event) => this.#onEnded(conversation, liveIn(event)));
     conversation.addEventListener("refused", (event) =>
       this.#onRefused(conversation, liveIn(event)),
@@ -222,19 +223,32 @@ class Page {
 
   /** @param {string | null} changed id of the conversation that is known to have changed */
   #look(changed) {
-    this.#looks += 1;
-    if (changed || this.#looks % LOOKS_PER_LIST === 0) void this.#sidebar.refresh();
+    if (!this.#parameters) return; // nothing has been read yet
+    void this.#sidebar.refresh();
     const { id, isBusy } = this.#conversation;
     if (id && !isBusy && (changed === null || changed === id))
       void this.#refresh(this.#conversation);
   }
 
-  #onGone() {
+  /** @param {string} id of a conversation that was renamed or deleted in the list */
+  #onListChanged(id) {
+    this.#tabs.tell(id);
+    if (id === this.#conversation.id) void this.#refresh(this.#conversation);
+  }
+
+  /** Another token is known: all that is shown is read anew. */
+  #onSignedIn() {
+    void this.#sidebar.restart();
+    void this.#refresh(this.#conversation);
+  }
+
+  /** @param {Conversation} conversation that is not there, or not any more */
+  #onGone({ isEmpty }) {
     const draft = this.#composer.text;
     history.replaceState(null, "", addressOf(null));
     void this.#open(null);
     if (draft && draft !== this.#composer.text) this.#composer.giveBack(draft);
-    this.#notices.note("This conversation was deleted.");
+    this.#notices.note(isEmpty ? UNKNOWN : "This conversation was deleted.");
     void this.#sidebar.refresh();
   }
 
@@ -250,12 +264,16 @@ class Page {
     if (!wish) this.#notices.note("The service is not ready yet. Your question is kept here.");
   }
 
-  /** @param {string} id of a question @param {string} text that shall stand in its place */
+  /**
+   * @param {string} id of a question
+   * @param {string} text that shall stand in its place
+   * @returns {boolean} whether it was sent; else it stays where it is
+   */
   #edit(id, text) {
     const wish = this.#parameters?.request();
-    if (wish && !this.#conversation.isBusy)
-      this.#send(editedQuestion(this.#conversation, wish, id, text));
-    else this.#composer.giveBack(text);
+    if (!wish || this.#conversation.isBusy) return false;
+    this.#send(editedQuestion(this.#conversation, wish, id, text));
+    return true;
   }
 
   /** @param {string} id of the answer beside which there shall be another */
@@ -265,34 +283,13 @@ class Page {
     this.#send(anotherAnswer(this.#conversation, wish, id));
   }
 
-  /** @param {Asking} asking */
+  /** @param {Kept} asking */
   #send(asking) {
     this.#notices.clear();
     this.#parameters?.clear();
-    keepAsking(asking);
     announce("Answering");
-    this.#inspector.follow(this.#conversation.ask(asking));
+    this.#inspector.follow(this.#underWay.ask(this.#conversation, asking));
     this.#scroll.follow();
-  }
-
-  /** Go on with what was asked before the page was loaded anew. */
-  async #takeUp() {
-    const asking = keptAsking();
-    if (!asking) return;
-    if (asking.conversationId) return forgetAsking();
-    if (this.#conversation.isBusy || isAnswered(this.#conversation, asking)) return forgetAsking();
-    if (!isFresh(asking)) {
-      forgetAsking();
-      if (asking.question) this.#composer.giveBack(asking.question);
-      return this.#notices.note(
-        "The page was closed before the answer began. Your question is back in the box.",
-      );
-    }
-    if (asking.request?.save_conversation === false) {
-      this.#temporary.checked = true;
-      this.#show(new Conversation(this.#client, { isTemporary: true }));
-    }
-    this.#inspector.follow(this.#conversation.ask(asking));
   }
 
   /** @param {string} id of a message whose branch is to be shown */
@@ -302,38 +299,32 @@ class Page {
       this.#tabs.tell(this.#conversation.id);
     } catch (problem) {
       if (!isProblem(problem)) throw problem;
-      this.#notices.problem(problem);
+      this.#notices.problem(problem, { label: "Try again", run: () => this.#activate(id) });
       await this.#refresh(this.#conversation);
     }
   }
 
   // What becomes of it.
 
-  /** @param {Conversation} conversation @param {Live} live */
-  #onStarted(conversation, { asking, run }) {
-    const { id, isTemporary } = conversation;
-    if (isTemporary) keepAsking({ ...asking, runId: run.id ?? "" });
-    else if (id && asking.key) keepBegun(asking, id);
+  /** @param {Conversation} conversation */
+  #onStarted(conversation) {
+    const { id } = conversation;
     if (!id) return;
-    this.#running.set(id, conversation);
-    this.#sidebar.setRunning(this.#running.keys());
     this.#tabs.tell(id);
     void this.#sidebar.refresh();
     if (conversation !== this.#conversation || idInAddress() === id) return;
+    keepBegun(id);
     history.replaceState(null, "", addressOf(id));
     this.#composer.rename(id);
     this.#sidebar.setActive(id);
   }
 
   /** @param {Conversation} conversation @param {Live} live */
-  #onEnded(conversation, { asking, run }) {
-    const { id } = conversation;
-    if (id) this.#running.delete(id);
-    if (id && asking.key) keepBegun(asking, id);
-    this.#sidebar.setRunning(this.#running.keys());
+  #onEnded(conversation, { run }) {
     this.#tabs.tell(conversation.id);
     void this.#sidebar.refresh();
     if (conversation !== this.#conversation) return;
+    if (run.failure?.slug === "unauthorized") this.#tell(run.failure, null);
     announce(
       run.failure
         ? "The answer failed"
@@ -346,37 +337,37 @@ class Page {
 
   /** @param {Conversation} conversation @param {Live} live */
   #onRefused(conversation, { asking, run }) {
-    forgetAsking();
-    const { question, instead, again } = asking;
     const problem = run.failure;
-    if (conversation !== this.#conversation) {
-      if (question)
-        keepDraft(
-          conversation.id,
-          [question, draftOf(conversation.id)].filter(Boolean).join("\n\n"),
-        );
-      return;
-    }
-    const isEdited = question !== null && instead && this.#messages.edit(instead, question);
-    if (question !== null && !isEdited) this.#composer.giveBack(question);
-    if (problem)
-      this.#tell(
-        problem,
-        again && instead
-          ? () => this.#again(instead)
-          : isEdited
-            ? null
-            : () => this.#composer.submit(),
-      );
-    if (problem?.slug === "conversation-busy") void this.#refresh(conversation);
+    const isShown = conversation === this.#conversation;
+    if (conversation.isTemporary && !isShown) return; // nobody wants it any more
+    const { instead, again, runId } = asking;
+    const place = runId ? null : this.#giveBack(conversation.id, asking); // else it had begun
+    if (!problem) return;
+    if (!isShown)
+      return place && this.#notices.note(`${titleOf(problem)}. ${whereIs(place, conversation.id)}`);
+    const isBusy = problem.slug === "conversation-busy";
+    if (isBusy) void this.#refresh(conversation);
+    if (again && instead && !isBusy) this.#tell(problem, () => this.#again(instead));
+    else
+      this.#tell(problem, place === "composer" && !isBusy ? () => this.#composer.submit() : null);
+  }
+
+  /** @param {Kept} asking of before a reload, which came too late */
+  #onLapsed(asking) {
+    const { conversationId } = asking;
+    const place = this.#giveBack(conversationId, asking);
+    const where = place && whereIs(place, conversationId);
+    if (where) this.#notices.note(`The page was closed before the answer began. ${where}`);
+  }
+
+  /** @param {string | null} id of the conversation @param {Asking} asking that was not taken */
+  #giveBack(id, asking) {
+    const shown = { messages: this.#messages, composer: this.#composer };
+    return giveBack(asking, id, id === this.#conversation.id ? shown : null);
   }
 
   /** @param {Problem} problem @param {(() => void) | null} again */
-  async #tell(problem, again) {
-    if (problem.slug === "unauthorized") {
-      if (await signIn(part("credentials", HTMLDialogElement), problem))
-        return void this.#sidebar.refresh();
-    }
+  #tell(problem, again) {
     if (this.#parameters?.show(problem)) return;
     const canRepeat = again !== null && isPassing(problem);
     this.#notices.problem(problem, canRepeat ? { label: "Try again", run: again } : null);
@@ -387,18 +378,13 @@ class Page {
   #update() {
     const { shown, isBusy } = this.#conversation;
     showHeadline(this.#conversation);
+    this.#composer.isBusy = isBusy; // a message that loses the focus may hand it on to the composer
     this.#messages.update(shown, isBusy);
-    this.#composer.isBusy = isBusy;
   }
 
   #showModel() {
     part("model", HTMLElement).textContent = this.#parameters?.model()?.name ?? "";
   }
-}
-
-/** @param {Event} event @returns {Live} */
-function liveIn(event) {
-  return /** @type {CustomEvent<Live>} */ (event).detail;
 }
 
 await new Page().start();

@@ -2,6 +2,7 @@
 
 import DOMPurify from "../vendor/dompurify.js";
 import { Marked } from "../vendor/marked.js";
+import { BoundedLexer } from "./bounded-lexer.js";
 import { codeBlock } from "./code-block.js";
 import { element } from "./element.js";
 
@@ -53,7 +54,7 @@ const marked = new Marked({
  * @returns {Token[]}
  */
 export function blocksOf(text, links) {
-  const lexer = new marked.Lexer(marked.defaults);
+  const lexer = new BoundedLexer(marked.defaults);
   Object.assign(lexer.tokens.links, links);
   const blocks = lexer.lex(text);
   if (links) Object.assign(links, lexer.tokens.links);
@@ -68,7 +69,7 @@ export function blocksOf(text, links) {
  * @returns {Token[]}
  */
 export function piecesOf(text) {
-  return new marked.Lexer(marked.defaults).inlineTokens(text);
+  return new BoundedLexer(marked.defaults).inlineTokens(text);
 }
 
 /**

@@ -8,7 +8,7 @@ import { QuestionView } from "./question-view.js";
 /**
  * What can be done at a message.
  * @typedef {object} Deeds
- * @property {(id: string, text: string) => void} edit
+ * @property {(id: string, text: string) => boolean} edit says whether it was taken
  * @property {(id: string) => void} again
  * @property {(id: string) => void} activate
  */
@@ -63,7 +63,7 @@ export class Messages {
     this.#frame = requestAnimationFrame((now) => this.#draw(now));
   }
 
-  /** @param {string} id of a question @param {string} text to edit */
+  /** @param {string} id of a question @param {string} text that could not be sent in its place */
   edit(id, text) {
     const key = this.#shown.find(({ message }) => message.message_id === id)?.key;
     const view = this.#views.get(key ?? "");

@@ -35,7 +35,7 @@ export class ModelChoice {
   #changed;
   #select = element("select", { id: "setting-model", class: "field-input" });
   #remarks = new Remarks(this.#select, "setting-model", "");
-  #note = element("div", { class: "model-note", hidden: true });
+  #note = element("div", { class: "model-note", role: "status", hidden: true });
   #facts = element("dl", { class: "facts" });
 
   /**

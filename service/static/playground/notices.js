@@ -5,17 +5,31 @@ import { element, icon } from "./element.js";
 import { textOf, titleOf } from "./words.js";
 
 /** @typedef {import("../chat-client.js").Problem} Problem */
-/** @typedef {{label: string, run: () => void}} Action */
+/** @typedef {import("./sign-in.js").SignIn} SignIn */
+/** @typedef {import("./sign-in.js").Action} Action */
 
 /** The notices of a page. */
 export class Notices {
   #root;
+  #signIn;
+  #left;
   /** @type {Set<ReturnType<typeof setInterval>>} */
   #timers = new Set();
+  /** The problem that is shown, in words. */
+  #text = "";
+  /** @type {Action | null} */
+  #action = null;
 
-  /** @param {HTMLElement} root */
-  constructor(root) {
+  /**
+   * @param {HTMLElement} root
+   * @param {object} surroundings
+   * @param {SignIn} surroundings.signIn
+   * @param {() => void} surroundings.left what is done when one goes away with the focus
+   */
+  constructor(root, { signIn, left }) {
     this.#root = root;
+    this.#signIn = signIn;
+    this.#left = left;
   }
 
   /**
@@ -23,66 +37,62 @@ export class Notices {
    * @param {Action | null} [action] what can be done at once, or when `retry_after` is over
    */
   problem(problem, action = null) {
-    const text = element("p", {}, textOf(problem));
+    this.#action = action;
+    const text = textOf(problem);
+    // What comes again by itself is neither said again, nor does it take the focus from its button.
+    if (text === this.#text && !problem.retryAfter) return;
     const id =
       problem.requestId && element("p", { class: "request-id" }, `Request ${problem.requestId}`);
-    const button = action && this.#button(action);
+    const offered = action && { ...action, run: () => this.#action?.run() };
+    const button = this.#signIn.remedy(problem, offered, () => this.clear());
     const notice = this.#show(
-      ["notice problem", "alert"],
-      element("div", {}, element("strong", {}, titleOf(problem)), text, id),
+      { class: "notice problem", role: "alert" },
+      element("div", {}, element("strong", {}, titleOf(problem)), element("p", {}, text), id),
       button,
     );
+    this.#text = text;
     if (problem.retryAfter) this.#countDown(notice, button, problem.retryAfter);
   }
 
   /** @param {string} text that is no problem */
   note(text) {
-    this.#show(["notice", "status"], element("div", {}, text));
+    // What comes into the page together with its role is not said by every screen reader.
+    this.#show({ class: "notice" }, element("div", {}, text));
     announce(text);
   }
 
   clear() {
     for (const timer of this.#timers) clearInterval(timer);
     this.#timers.clear();
+    this.#text = "";
+    const hadFocus = this.#root.contains(document.activeElement);
     this.#root.replaceChildren();
+    if (hadFocus) this.#left();
   }
 
   /**
-   * @param {[string, string]} kind class and role
+   * @param {{class: string, role?: string}} kind
    * @param {HTMLElement} words
    * @param {HTMLButtonElement | null} [button]
    */
-  #show([className, role], words, button = null) {
+  #show(kind, words, button = null) {
     this.clear();
     const close = element(
       "button",
       { type: "button", class: "icon-button", "aria-label": "Close notice" },
       icon("close"),
     );
-    close.addEventListener("click", () => {
-      this.clear();
-      document.getElementById("message")?.focus();
-    });
+    close.addEventListener("click", () => this.clear());
     const notice = element(
       "div",
-      { class: className, role },
-      icon(role === "alert" ? "warning" : "spark"),
+      kind,
+      icon(kind.role ? "warning" : "spark"),
       words,
       button,
       close,
     );
     this.#root.append(notice);
     return notice;
-  }
-
-  /** @param {Action} action */
-  #button({ label, run }) {
-    const button = element("button", { type: "button", class: "plain-button" }, label);
-    button.addEventListener("click", () => {
-      this.clear();
-      run();
-    });
-    return button;
   }
 
   /**

@@ -107,7 +107,8 @@ function numberInput(id, parameter) {
   return element("input", {
     id,
     class: "field-input number",
-    inputmode: "decimal",
+    // A keyboard of glass for decimals may have no minus.
+    inputmode: parameter.minimum !== null && parameter.minimum >= 0 ? "decimal" : null,
     autocomplete: "off",
     placeholder,
   });

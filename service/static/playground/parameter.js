@@ -22,6 +22,8 @@ const MEANINGS = {
   reasoning_format: "Parsed: beside the answer. Raw: within it. Hidden: not at all.",
 };
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+/** In many countries, and there the keyboard of a telephone has no point. */
+const DECIMAL_COMMA = /^([+-]?\d*),(\d+)$/;
 const GROUPED = new Intl.NumberFormat("en", { maximumFractionDigits: 10 });
 
 /**
@@ -65,7 +67,8 @@ export function rangeOf({ type, minimum, maximum }) {
  * @returns {number | string | undefined}
  */
 export function numberFrom(typed, { type }) {
-  const text = typed.trim();
+  const trimmed = typed.trim();
+  const text = type === "number" ? trimmed.replace(DECIMAL_COMMA, "$1.$2") : trimmed;
   if (text === "") return undefined;
   if (!NUMBER.test(text)) return text;
   const number = Number(text);

@@ -36,6 +36,8 @@ export function mountParameters(root, { models }) {
     clear: () => settings.clear(),
     /** @param {string} id of a model */
     choose: (id) => settings.choose(id),
+    /** What of the last visit's choice does not hold any more; empty where all does. */
+    lapsed: settings.lapsed,
   };
 }
 
@@ -50,6 +52,7 @@ class Settings {
    * @type {Map<string, unknown>}
    */
   #apart = new Map();
+  lapsed = "";
   #fieldList = element("div", { class: "field-list" });
   #apartNote = element("p", { class: "apart", role: "status", hidden: true });
   #refusal = element("p", { class: "refusal", role: "alert", hidden: true });
@@ -180,10 +183,7 @@ class Settings {
   #modelChanged() {
     const wanted = new Map([...this.#apart, ...this.#chosen()]);
     const parameters = this.#choice.model?.parameters ?? {};
-    const taken = [...wanted].filter(([name, value]) => {
-      const parameter = parameters[name];
-      return parameter?.supported && fits(value, parameter);
-    });
+    const taken = [...wanted].filter(([name, value]) => takes(parameters[name], value));
     this.#build(parameters, new Map(taken));
     this.#apart = new Map([...wanted].filter(([name]) => !taken.some(([other]) => other === name)));
     this.#changed();
@@ -229,11 +229,38 @@ class Settings {
       models.find(({ available }) => available) ??
       models[0];
     this.#systemPrompt.set(system_prompt);
-    this.#apart = new Map(Object.entries(apart));
+    const wanted = Object.entries({ ...apart, ...hyperparameters });
+    const kept = wanted.filter(([name, value]) =>
+      models.some(({ parameters }) => takes(parameters[name], value)),
+    );
+    this.#apart = new Map(kept);
     if (known) this.#choice.choose(known.id);
-    for (const [name, value] of Object.entries(hyperparameters)) this.#fields.get(name)?.set(value);
     this.#changed();
+    const lost = wanted.filter((one) => !kept.includes(one)).map(([name]) => name);
+    const unsent = Object.keys(hyperparameters).filter((name) => this.#apart.has(name));
+    this.lapsed = lapseOf({
+      model: typeof model === "string" && model !== known?.id ? model : null,
+      instead: known?.name ?? "none",
+      names: [...lost, ...unsent],
+    });
   }
+}
+
+/**
+ * @param {import("./parameter.js").Parameter | undefined} parameter
+ * @param {unknown} value
+ */
+function takes(parameter, value) {
+  return parameter?.supported === true && fits(value, parameter);
+}
+
+/** @param {{model: string | null, instead: string, names: string[]}} what does not hold any more */
+function lapseOf({ model, instead, names }) {
+  const gone =
+    model && `${model}, which you had chosen, is not offered any more: ${instead} answers.`;
+  const unfit =
+    names.length > 0 && `No longer fits, and is not sent: ${names.map(labelOf).join(", ")}.`;
+  return [gone, unfit].filter(Boolean).join(" ");
 }
 
 /** @returns {{model: unknown, system_prompt: unknown, hyperparameters: object, apart: object}} */

@@ -35,7 +35,7 @@ function lastBlock(text) {
 
 /** @param {string} text */
 function isInsideFence(text) {
-  return (text.match(/^[ \t>]*(?:[-+*] |\d+[.)] )?[ \t]*(?:```|~~~)/gm)?.length ?? 0) % 2 === 1;
+  return (text.match(/^[ \t>]*(?:(?:[-+*]|\d+[.)]) [ \t]*)?(?:```|~~~)/gm)?.length ?? 0) % 2 === 1;
 }
 
 /**
@@ -62,7 +62,9 @@ export function completed(block) {
     .replace(HALF_ENTITY, "")
     .replace(/\\$/, "")
     .replace(HALF_LINK, "$1");
-  const bare = text.replace(/[*_~`]+$/, "");
+  let end = text.length;
+  while (end > 0 && "*_~`".includes(text.charAt(end - 1))) end -= 1;
+  const bare = text.slice(0, end);
   return withEnds(bare, unclosed(bare).open);
 }
 

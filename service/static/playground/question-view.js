@@ -1,6 +1,8 @@
 // How is a question shown, and edited?
 
+import { editOf, keepEdit } from "./edits.js";
 import { element, icon } from "./element.js";
+import { QuestionEditor } from "./question-editor.js";
 import { Versions } from "./versions.js";
 
 /** @typedef {import("./conversation.js").Shown} Shown */
@@ -24,7 +26,7 @@ export class QuestionView {
   );
   #versions;
   #actions;
-  /** @type {HTMLFormElement | null} */
+  /** @type {QuestionEditor | null} */
   #editor = null;
 
   /** @param {Deeds} deeds */
@@ -39,63 +41,48 @@ export class QuestionView {
       this.#bubble,
       this.#actions,
     );
-    this.#edit.addEventListener("click", () => this.edit(this.#bubble.textContent ?? ""));
+    this.#edit.addEventListener("click", () => {
+      this.#open(this.#bubble.textContent ?? "");
+      this.#editor?.focus();
+    });
   }
 
   /** @param {Shown} shown @param {boolean} isBusy */
   update({ message, versions, version }, isBusy) {
+    const isNew = this.#id !== message.message_id;
     this.#id = message.message_id;
     if (this.#bubble.textContent !== message.content) this.#bubble.textContent = message.content;
     this.#versions.show(versions, version);
     this.#edit.disabled = isBusy;
+    if (!isBusy) this.#editor?.ready();
+    const edited = isNew && editOf(this.#id);
+    if (edited) this.#open(edited);
   }
 
   grow() {} // only answers do
 
-  /** @param {string} text to begin with */
+  /** @param {string} text that was to be sent in its place, and could not be */
   edit(text) {
-    this.#editor?.remove();
-    const area = element("textarea", { "aria-label": "Edited question" });
-    area.value = text;
-    const cancel = element("button", { type: "button", class: "plain-button" }, "Cancel");
-    const send = element("button", { type: "submit", class: "primary-button" }, "Send edit");
-    this.#editor = element(
-      "form",
-      { class: "editor", "aria-label": "Edit question" },
-      area,
-      element("div", {}, cancel, send),
+    keepEdit(this.#id, text);
+    this.#open(text);
+    this.#editor?.focus();
+  }
+
+  /** @param {string} text to begin with */
+  #open(text) {
+    this.#editor?.element.remove();
+    this.#editor = new QuestionEditor(
+      this.#id,
+      text,
+      (edited) => this.#deeds.edit(this.#id, edited),
+      () => this.#close(),
     );
-    cancel.addEventListener("click", () => this.#close());
-    area.addEventListener("keydown", (event) => this.#onKey(event));
-    this.#editor.addEventListener("submit", (event) => {
-      event.preventDefault();
-      this.#submit(area.value);
-    });
     this.#bubble.hidden = this.#actions.hidden = true;
-    this.element.append(this.#editor);
-    area.focus();
-    area.setSelectionRange(text.length, text.length);
-  }
-
-  /** @param {KeyboardEvent} event */
-  #onKey(event) {
-    if (event.key === "Escape") this.#close();
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229)
-      return;
-    event.preventDefault();
-    this.#editor?.requestSubmit();
-  }
-
-  /** @param {string} text */
-  #submit(text) {
-    if (!text.trim()) return;
-    const id = this.#id;
-    this.#close();
-    this.#deeds.edit(id, text);
+    this.element.append(this.#editor.element);
   }
 
   #close() {
-    this.#editor?.remove();
+    this.#editor?.element.remove();
     this.#editor = null;
     this.#bubble.hidden = this.#actions.hidden = false;
     this.#edit.focus();

@@ -2,6 +2,8 @@
 
 import { element, icon } from "./element.js";
 
+const TICK_MS = 1000;
+
 /** What a model thinks before it answers. */
 export class ReasoningView {
   #summary = element("span", {}, "Reasoning");
@@ -33,8 +35,13 @@ export class ReasoningView {
   #begin() {
     if (this.#timer !== null) return;
     this.#begunAt = performance.now();
-    this.#timer = setInterval(() => this.#tell("Reasoning: thinking…"), 1000);
+    this.#timer = setInterval(() => this.#tick(), TICK_MS);
     this.#tell("Reasoning: thinking…");
+  }
+
+  #tick() {
+    if (this.element.isConnected) this.#tell("Reasoning: thinking…");
+    else this.#end(); // another conversation is shown
   }
 
   #end() {

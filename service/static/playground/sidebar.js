@@ -7,6 +7,9 @@ import { ConversationPages } from "./conversation-pages.js";
 import { headingOf } from "./days.js";
 import { download } from "./download.js";
 import { element, icon } from "./element.js";
+import { isComposing } from "./enter.js";
+import { Failure } from "./failure.js";
+import { isProblem } from "./words.js";
 
 /** @typedef {import("./conversation-pages.js").Listed} Listed */
 /** @typedef {import("../chat-client.js").ChatClient} ChatClient */
@@ -15,6 +18,8 @@ import { element, icon } from "./element.js";
  * @property {ChatClient} client
  * @property {(id: string) => void} open a conversation
  * @property {() => void} startNew a conversation; also when the open one was deleted
+ * @property {(id: string) => void} changed a conversation was renamed or deleted here
+ * @property {import("./sign-in.js").SignIn} signIn
  */
 
 const TYPING_MS = 200;
@@ -30,6 +35,8 @@ export function mountSidebar(root, surroundings) {
   return {
     /** Read the list anew, without a change of focus or place. */
     refresh: () => sidebar.refresh(),
+    /** Read the list anew from its beginning: it may be that of somebody else. */
+    restart: () => sidebar.restart(),
     /** @param {string | null} id of the conversation that is open */
     setActive: (id) => sidebar.setActive(id),
     /** @param {Iterable<string>} ids of conversations in which an answer is being written */
@@ -40,6 +47,10 @@ export function mountSidebar(root, surroundings) {
 class Sidebar {
   #surroundings;
   #pages;
+  /** Why the list could not be read. */
+  #unread;
+  /** Why what was asked for could not be done. */
+  #undone;
   /** @type {Map<string, ConversationItem>} */
   #items = new Map();
   /** @type {Map<string, {section: HTMLElement, list: HTMLElement}>} */
@@ -61,16 +72,8 @@ class Sidebar {
   #list = element("div", { class: "days" });
   #more = element("button", { type: "button", class: "plain-button more", hidden: true }, "More");
   #empty = element("p", { class: "empty", hidden: true });
-  #failure = element("div", { class: "failure", role: "alert", hidden: true });
   #said = element("p", { class: "visually-hidden", role: "status" });
-  #scroll = element(
-    "div",
-    { class: "conversations" },
-    this.#list,
-    this.#empty,
-    this.#failure,
-    this.#more,
-  );
+  #scroll = element("div", { class: "conversations" }, this.#list, this.#empty, this.#more);
   #nearEnd = new IntersectionObserver((entries) => this.#onNearEnd(entries), {
     root: this.#scroll,
     rootMargin: "200px",
@@ -80,7 +83,17 @@ class Sidebar {
   constructor(surroundings) {
     this.#surroundings = surroundings;
     this.#pages = new ConversationPages(surroundings.client);
+    const { signIn } = surroundings;
+    this.#unread = new Failure(signIn, () => this.#focusList());
+    this.#undone = new Failure(signIn, () => this.#focusList());
+    this.#more.before(this.#unread.element);
     this.#search.addEventListener("input", () => this.#onTyping());
+    this.#search.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || isComposing(event) || !this.#search.value) return;
+      event.preventDefault(); // else the panel closes, too
+      this.#search.value = "";
+      this.#onTyping();
+    });
     this.#more.addEventListener("click", () => this.#readMore());
     const startNew = element(
       "button",
@@ -90,11 +103,15 @@ class Sidebar {
     );
     startNew.addEventListener("click", () => surroundings.startNew());
     const search = element("div", { class: "search" }, icon("search"), this.#search);
-    this.parts = [startNew, search, this.#scroll, this.#said];
+    this.parts = [startNew, search, this.#undone.element, this.#scroll, this.#said];
   }
 
   async refresh() {
     await this.#read(() => this.#pages.refresh());
+  }
+
+  async restart() {
+    await this.#read(() => this.#pages.search(this.#pages.query));
   }
 
   /** @param {string | null} id */
@@ -123,44 +140,56 @@ class Sidebar {
   }
 
   async #readMore() {
-    await this.#read(() => this.#pages.next());
+    const { length } = this.#pages.items;
+    let hadFocus = false;
+    await this.#read(async () => {
+      const isRead = await this.#pages.next();
+      hadFocus = document.activeElement === this.#more;
+      return isRead;
+    });
+    const first = this.#pages.items[length];
+    if (hadFocus && first) this.#items.get(first.conversation_id)?.focus();
   }
 
   /** @param {IntersectionObserverEntry[]} entries */
   #onNearEnd(entries) {
     // After a failure only a click tries again.
-    if (entries.at(-1)?.isIntersecting && this.#failure.hidden) this.#readMore();
+    if (entries.at(-1)?.isIntersecting && !this.#unread.isShown) this.#readMore();
   }
 
   /** @param {() => Promise<boolean>} reading */
   async #read(reading) {
     try {
       if (!(await reading())) return;
-      this.#failure.hidden = true;
+      this.#unread.hide();
       this.#render();
     } catch (problem) {
-      this.#fail("The conversations could not be read", problem, reading);
+      if (!isProblem(problem)) throw problem;
+      this.#unread.show("The conversations could not be read", problem, {
+        label: "Try again",
+        run: () => this.#read(reading),
+      });
     }
   }
 
   /**
-   * @param {string} what
-   * @param {unknown} problem
-   * @param {(() => Promise<boolean>) | null} again
+   * @template T
+   * @param {string} what is said where it fails
+   * @param {() => Promise<T>} deed
+   * @param {(result: T) => void} then
    */
-  #fail(what, problem, again) {
-    const { message } = /** @type {Error} */ (problem);
-    const retry = element(
-      "button",
-      { type: "button", class: "plain-button" },
-      again ? "Try again" : "Close",
-    );
-    retry.addEventListener("click", () => {
-      this.#failure.hidden = true;
-      if (again) this.#read(again);
-    });
-    this.#failure.replaceChildren(element("p", {}, `${what}: ${message}`), retry);
-    this.#failure.hidden = false;
+  async #do(what, deed, then) {
+    try {
+      const result = await deed();
+      this.#undone.hide();
+      then(result);
+    } catch (problem) {
+      if (!isProblem(problem)) throw problem;
+      this.#undone.show(what, problem, {
+        label: "Try again",
+        run: () => this.#do(what, deed, then),
+      });
+    }
   }
 
   #render() {
@@ -241,16 +270,18 @@ class Sidebar {
     rename: async (id, title) => {
       const renamed = await this.#surroundings.client.rename(id, title);
       this.#said.textContent = `Renamed to ${titleOf(renamed)}`;
+      void this.refresh(); // a reading under way may be of before
+      this.#surroundings.changed(id);
       return renamed;
     },
+    remedy: (...about) => this.#surroundings.signIn.remedy(...about),
     remove: (conversation) => this.#remove(conversation),
-    exportAs: async (id, format) => {
-      try {
-        download(await this.#surroundings.client.exportConversation(id, format));
-      } catch (problem) {
-        this.#fail("The conversation could not be exported", problem, null);
-      }
-    },
+    exportAs: (id, format) =>
+      this.#do(
+        "The conversation could not be exported",
+        () => this.#surroundings.client.exportConversation(id, format),
+        download,
+      ),
   };
 
   /** @param {Listed} conversation */
@@ -262,17 +293,28 @@ class Sidebar {
       action: "Delete",
     });
     if (!meant) return;
-    try {
-      await this.#surroundings.client.deleteConversation(id);
-    } catch (problem) {
-      this.#fail("The conversation could not be deleted", problem, null);
-      return;
-    }
+    await this.#do(
+      "The conversation could not be deleted",
+      () => this.#surroundings.client.deleteConversation(id),
+      () => this.#onRemoved(conversation),
+    );
+  }
+
+  /** @param {Listed} conversation */
+  #onRemoved(conversation) {
+    const id = conversation.conversation_id;
     this.#focusBeside(id);
     this.#pages.remove(id);
     this.#render();
+    void this.refresh(); // a reading under way may be of before
     this.#said.textContent = `Deleted ${titleOf(conversation)}`;
     if (id === this.#active) this.#surroundings.startNew();
+    this.#surroundings.changed(id);
+  }
+
+  #focusList() {
+    const link = this.#list.querySelector("a");
+    (link ?? this.#search).focus();
   }
 
   /** @param {string} id of what goes away: the focus goes to the next, else to the search */

@@ -20,6 +20,8 @@
 export class Tree {
   /** @type {Map<string, Message>} */
   #messages = new Map();
+  /** Ids of what follows a message, or nothing. @type {Map<string | null, Set<string>>} */
+  #following = new Map();
 
   /** @param {Message[]} messages in the order in which they were written */
   constructor(messages = []) {
@@ -30,11 +32,6 @@ export class Tree {
     return this.#messages.size;
   }
 
-  /** @param {string} id */
-  has(id) {
-    return this.#messages.has(id);
-  }
-
   /** @param {string | null} id @returns {Message | null} */
   get(id) {
     return (id && this.#messages.get(id)) || null;
@@ -42,21 +39,38 @@ export class Tree {
 
   /** @param {Message} message in the place of the one of that id, or after all others */
   put(message) {
-    this.#messages.set(message.message_id, message);
+    const { message_id, parent_message_id } = message;
+    const before = this.#messages.get(message_id);
+    if (before && before.parent_message_id !== parent_message_id) this.#unlink(before);
+    this.#messages.set(message_id, message);
+    const following = this.#following.get(parent_message_id);
+    if (following) following.add(message_id);
+    else this.#following.set(parent_message_id, new Set([message_id]));
   }
 
   /** @param {(string | null)[]} ids of messages that nothing follows */
   remove(...ids) {
-    for (const id of ids) if (id) this.#messages.delete(id);
+    for (const id of ids) {
+      const message = this.get(id);
+      if (!message) continue;
+      this.#unlink(message);
+      this.#messages.delete(message.message_id);
+    }
   }
 
   /** @param {string} old @param {string} id that it has from now on, in the same place */
   rename(old, id) {
-    const entries = [...this.#messages.values()].map((message) => {
-      const renamed = message.message_id === old ? { ...message, message_id: id } : message;
-      return message.parent_message_id === old ? { ...renamed, parent_message_id: id } : renamed;
-    });
-    this.#messages = new Map(entries.map((message) => [message.message_id, message]));
+    const messages = [...this.#messages.values()];
+    this.#messages.clear();
+    this.#following.clear();
+    for (const message of messages) {
+      const { message_id, parent_message_id } = message;
+      this.put({
+        ...message,
+        message_id: message_id === old ? id : message_id,
+        parent_message_id: parent_message_id === old ? id : parent_message_id,
+      });
+    }
   }
 
   /**
@@ -76,9 +90,7 @@ export class Tree {
    * @returns {string[]} of all messages that follow it, oldest first
    */
   versions(parent) {
-    return [...this.#messages.values()]
-      .filter((it) => it.parent_message_id === parent)
-      .map((it) => it.message_id);
+    return [...(this.#following.get(parent) ?? [])];
   }
 
   /**
@@ -95,5 +107,10 @@ export class Tree {
       leaves.add(message_id);
     }
     return [...this.#messages.keys()].findLast((it) => leaves.has(it)) ?? id;
+  }
+
+  /** @param {Message} message */
+  #unlink({ message_id, parent_message_id }) {
+    this.#following.get(parent_message_id)?.delete(message_id);
   }
 }

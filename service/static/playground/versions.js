@@ -29,7 +29,9 @@ export class Versions {
     this.#ids = ids;
     this.#at = at;
     this.element.hidden = ids.length < 2;
-    this.#place.textContent = `${at + 1} / ${ids.length}`;
+    const place = `${at + 1} / ${ids.length}`;
+    // What is written is read aloud, also where it was the same before.
+    if (this.#place.textContent !== place) this.#place.textContent = place;
     this.#previous.disabled = at <= 0;
     this.#next.disabled = at >= ids.length - 1;
   }

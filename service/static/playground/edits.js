@@ -1,0 +1,18 @@
+// What was changed in a question and not sent? Kept as a draft, by the id of the message.
+
+import { draftOf, keepDraft } from "./drafts.js";
+
+/** @param {string} id of a question @returns {string} nothing where no edit of it is under way */
+export function editOf(id) {
+  return draftOf(keyOf(id));
+}
+
+/** @param {string} id of a question @param {string} text nothing: it is sent or given up */
+export function keepEdit(id, text) {
+  keepDraft(keyOf(id), text);
+}
+
+/** @param {string} id */
+function keyOf(id) {
+  return `edit.${id}`;
+}
