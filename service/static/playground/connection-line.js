@@ -12,7 +12,7 @@ const TICK_MS = 250;
  * @param {ChatClient} client
  */
 export function mountConnectionLine(line, client) {
-  const usual = element("span", {}, ...line.childNodes);
+  const usual = element("span", { class: "usual" }, ...line.childNodes);
   const status = element("span", { role: "status" });
   const countdown = element("span", { "aria-hidden": "true" }); // not to be read aloud each second
   line.replaceChildren(usual, status, countdown);
@@ -29,6 +29,7 @@ export function mountConnectionLine(line, client) {
     if (state === "waiting") ticking = setInterval(tick, TICK_MS);
     tick();
     usual.hidden = isLost;
+    line.classList.toggle("lost", isLost);
     const said = isLost ? "Connection lost – trying again" : "";
     if (status.textContent !== said) status.textContent = said;
   };

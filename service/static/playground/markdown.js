@@ -33,8 +33,20 @@ const ALLOWED = {
   RETURN_DOM_FRAGMENT: /** @type {const} */ (true),
 };
 
+// Formulas as models write them are not Markdown: they stay as they were written.
+const FORMULA = /^(?:\\\(.*?\\\)|\\\[.*?\\\]|\$\$.*?\$\$)/s;
+const FORMULA_MARK = /^\\[()[\]]/;
+
 const marked = new Marked({
   gfm: true,
+  extensions: [
+    {
+      name: "formula",
+      level: "inline",
+      start: (text) => text.match(/\\[([]|\$\$/)?.index,
+      tokenizer: (text) => verbatim(FORMULA.exec(text) ?? FORMULA_MARK.exec(text)),
+    },
+  ],
   renderer: {
     // The page has a title, and each message one: what is within stands below them.
     heading({ tokens, depth }) {
@@ -117,6 +129,11 @@ function asParagraph(token) {
 /** @param {Token} token @returns {Token} */
 function asText(token) {
   return isText(token) ? /** @type {Token} */ ({ ...token, type: "text" }) : token;
+}
+
+/** @param {RegExpExecArray | null} found */
+function verbatim(found) {
+  return found ? { type: "text", raw: found[0], text: found[0], escaped: false } : undefined;
 }
 
 /** @param {string} html */

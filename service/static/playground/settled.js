@@ -3,7 +3,7 @@
 /** @typedef {import("../vendor/marked.js").Token} Token */
 
 // What a later character may yet turn into markup.
-const OPENER = /[*~](?=\S)|(?<!\w)_(?=\S)|\[|`|<(?=[a-z/!?])/i;
+const OPENER = /[*~](?=\S)|(?<!\w)_(?=\S)|\[|`|\\\(|\$\$|<(?=[a-z/!?])/i;
 
 /**
  * @param {Token[]} pieces of the paragraph
