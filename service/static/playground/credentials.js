@@ -69,7 +69,7 @@ export function askForToken(dialog, { problem, refusalOf }) {
 /** @param {Problem} problem */
 function faultOf(problem) {
   return problem.slug === "unauthorized"
-    ? `The service refused this key or token: ${problem.detail}`
+    ? "The service refused this key or token: it is not known there, or has run out."
     : `This key or token could not be tried: ${problem.detail}`;
 }
 
