@@ -335,7 +335,7 @@ export class ChatClient extends EventTarget {
    * @returns {Run}
    */
   start(request, { idempotencyKey } = {}) {
-    const ask = { path: "api/chat/stream", body: copyOf(request), isChat: true };
+    const ask = { path: "api/chat/stream", body: copyOf(request), conversation: null };
     return this.#line.read(new Reader(this.#line, ask, { key: checkedKey(idempotencyKey) }));
   }
 
@@ -349,8 +349,9 @@ export class ChatClient extends EventTarget {
    * @returns {Run}
    */
   regenerate(conversationId, messageId, body = {}, { idempotencyKey } = {}) {
-    const message = `${conversationPath(conversationId)}/messages/${encodeURIComponent(messageId)}`;
-    const ask = { path: `${message}/regenerate`, body: copyOf(body), isChat: false };
+    const conversation = conversationPath(conversationId);
+    const path = `${conversation}/messages/${encodeURIComponent(messageId)}/regenerate`;
+    const ask = { path, body: copyOf(body), conversation };
     return this.#line.read(new Reader(this.#line, ask, { key: checkedKey(idempotencyKey) }));
   }
 
@@ -459,8 +460,9 @@ export class ChatClient extends EventTarget {
 
 // How a run is read.
 
-// How a run is started: chats on either transport, regenerations by HTTP only.
-/** @typedef {{ path: string, body: object, isChat: boolean }} Ask */
+// How a run is started: chats on either transport; regenerations, which name their conversation's
+// path, by HTTP only.
+/** @typedef {{ path: string, body: object, conversation: string | null }} Ask */
 
 /**
  * What reads a run at the moment.
@@ -527,7 +529,7 @@ class Reader {
     this.#line = line;
     this.ask = ask;
     /** Whether it is started by HTTP, whatever the transport. */
-    this.startsByHttp = ask?.isChat === false;
+    this.startsByHttp = typeof ask?.conversation === "string";
     this.key = known.key ?? null;
     this.id = known.id ?? null;
     this.lastSeq = known.after ?? -1;
@@ -797,7 +799,8 @@ class Line {
 
   /** @param {Transport} transport */
   switchTo(transport) {
-    if (transport === this.transport && !this.usesStreams) return;
+    const isUsed = this.usesStreams === (transport === "sse");
+    if (transport === this.transport && isUsed) return;
     this.transport = transport;
     this.#socketLosses = this.#streamsUntil = 0;
     this.renew();
@@ -998,7 +1001,9 @@ class Line {
     else if (connections.length) state = "connecting";
     const retryInSeconds = isWaiting ? this.#retryInSeconds : null;
     const attempt = Math.max(0, ...[...this.#readers].map((reader) => reader.attempt));
-    const transport = this.usesStreams ? "sse" : this.transport;
+    let transport = this.usesStreams ? "sse" : this.transport;
+    if ([...this.sockets].some((one) => one.isOpen)) transport = "websocket";
+    else if ([...this.streams].some((one) => one.isOpen)) transport = "sse";
     return { state, transport, attempt, retryInSeconds };
   }
 }
@@ -1011,6 +1016,8 @@ class Stream {
 
   #line;
   #reader;
+  /** Whether this is how runs are read, and not only how this one is started. */
+  #isToRead;
   #abort = new AbortController();
   #isClosed = false;
   #isCancelling = false;
@@ -1022,6 +1029,7 @@ class Stream {
   constructor(line, reader) {
     this.#line = line;
     this.#reader = reader;
+    this.#isToRead = line.usesStreams;
     line.streams.add(this);
     void this.#run();
   }
@@ -1034,7 +1042,7 @@ class Stream {
 
   /** A browser may have no connection left for that but this one, so it is given up first. */
   cancel() {
-    if (!this.#isCancelling && this.#canCancel()) this.#again();
+    if (!this.#isCancelling) this.#again();
   }
 
   /** A stream cannot be asked: one that is silent for longer than it should be is made anew. */
@@ -1053,7 +1061,7 @@ class Stream {
       line.triedStream(true);
       const { id, cancelling } = this.#reader;
       // A regeneration has begun: now it can be cancelled, or read where everything is.
-      if (id !== null && (cancelling || !line.usesStreams)) return this.#again();
+      if (id !== null && (cancelling || !this.#isToRead)) return this.#again();
       this.#reader.upSince = now();
       this.isOpen = true;
       line.update();
@@ -1079,13 +1087,15 @@ class Stream {
   #lost(error) {
     if (this.#isClosed) return;
     this.close();
-    if (!this.isOpen) this.#line.triedStream(false);
-    this.#line.lost(asProblem(error), this.#reader);
+    const problem = asProblem(error);
+    const isAnswered = problem.requestId !== null && problem.slug !== "unexpected-response";
+    if (!this.isOpen) this.#line.triedStream(isAnswered);
+    this.#line.lost(problem, this.#reader);
   }
 
   /** @returns {Promise<Response>} */
   async #open() {
-    if (this.#reader.cancelling && this.#canCancel()) await this.#cancel();
+    if (this.#reader.cancelling) await this.#cancel();
     const { ask, id, key, lastSeq } = this.#reader;
     const { http } = this.#line;
     const abort = this.#abort;
@@ -1133,18 +1143,17 @@ class Stream {
     this.#watch = setTimeout(() => this.#abort.abort(), seconds * 1000);
   }
 
-  /** A regeneration cannot be cancelled before its id is known. */
-  #canCancel() {
-    return this.#reader.id !== null || this.#reader.ask?.isChat === true;
-  }
-
-  /** Cancel by its id, which the start told, or a second start of the same run does. */
+  /** Cancel by its id, which the start told, or has to be asked for. */
   async #cancel() {
     const reader = this.#reader;
     this.#isCancelling = true;
     if (reader.id === null) reader.named(await this.#learnId());
+    if (reader.id === null) {
+      this.#isCancelling = false;
+      return; // the start that follows tells it
+    }
     try {
-      await this.#line.http.json("POST", `api/runs/${encodeURIComponent(reader.id ?? "")}/cancel`);
+      await this.#line.http.json("POST", `api/runs/${encodeURIComponent(reader.id)}/cancel`);
     } catch (error) {
       const { detail, status, retryAfter } = asProblem(error);
       const isOver = status !== 0 && status !== 429 && status < 500; // reading tells what it is
@@ -1154,12 +1163,16 @@ class Stream {
     this.#isCancelling = false;
   }
 
-  /** @returns {Promise<string>} */
+  /** A second start of the same run tells it; a regeneration is the one run of its conversation.
+   * @returns {Promise<string | null>} null where it has not begun, or not any more
+   */
   async #learnId() {
     const { ask, key } = this.#reader;
+    const { http } = this.#line;
+    if (ask?.conversation) return (await http.json("GET", ask.conversation)).active_run_id;
     this.#reader.sent();
     const headers = { "Idempotency-Key": key ?? "" };
-    return (await this.#line.http.json("POST", "api/runs", ask?.body, headers)).run_id;
+    return (await http.json("POST", "api/runs", ask?.body, headers)).run_id;
   }
 }
 
@@ -1459,7 +1472,8 @@ class Socket {
   #lost(problem) {
     if (this.#isClosed) return;
     const readers = [...this.#readers.values()];
-    if (!this.isOpen && problem.slug === "network") this.#line.triedSocket(false);
+    const isLoss = problem.slug === "network" && !this.#line.hasNewToken;
+    if (!this.isOpen && isLoss) this.#line.triedSocket(false);
     this.drop();
     this.#line.lost(problem, ...readers);
   }

@@ -113,6 +113,55 @@ async def test_whoever_chooses_the_websocket_anew_has_it_tried_anew(tmp_path: Pa
     assert len(told.told("connection", state="waiting", transport="websocket")) == 2
 
 
+async def test_a_refusal_over_a_stream_shows_as_well_that_sockets_do_not_get_through(
+    tmp_path: Path,
+) -> None:
+    async with running() as served, behind_a_proxy(served, tmp_path) as url, page(url) as told:
+        served.script.always(said("Hello"))
+        told.start("refused", model="unknown")
+        refused = await told.end("refused")
+        told.start()
+        await told.end()
+
+    assert refused["failure"]["slug"] == "unknown-model"
+    check_exact(told, "Hello")
+    assert len(told.told("connection", state="waiting", transport="websocket")) == 1
+
+
+async def test_a_stream_that_gets_through_is_read_to_its_end(
+    served: Running, tmp_path: Path
+) -> None:
+    held = Held()
+    served.script.always(held.answer)
+    async with behind_a_proxy(served, tmp_path) as url, page(url) as told:
+        told.start()
+        await told.event(0)
+        told.do("clock", seconds=20)  # sockets may be tried again, for another run
+        told.do("reconnect")
+        held.let_go()
+        await told.end()
+
+    check_exact(told, held.text)
+    assert {one["transport"] for one in told.told("connection", state="open")} == {"sse"}
+    assert len(told.told("connection", state="connecting", transport="sse")) == 1
+
+
+async def test_to_choose_what_is_chosen_already_changes_nothing(
+    served: Running, transport: str
+) -> None:
+    held = Held()
+    served.script.always(held.answer)
+    async with page(url_of(served), transport) as told:
+        told.start()
+        await told.event(0)
+        told.do("transport", transport=transport)
+        held.let_go()
+        await told.end()
+
+    check_exact(told, held.text)
+    assert len(told.told("connection", state="connecting")) == 1
+
+
 async def test_a_service_that_was_away_for_both_is_asked_by_a_socket_once_it_is_back() -> None:
     two_sockets_and_a_stream = 3
     async with scripted(sockets=[messages("Hello")], losses=two_sockets_and_a_stream) as service:

@@ -186,6 +186,24 @@ async def test_a_regeneration_is_cancelled_as_soon_as_it_is_known(
     assert end["status"] == "cancelled"
 
 
+async def test_a_regeneration_of_which_there_is_nothing_yet_is_cancelled(
+    served: Running, transport: str
+) -> None:
+    served.script.next(said("Hello"), NoResponse())
+    answer = await chat(served)
+
+    async with page(url_of(served), transport) as told:
+        conversation, message = answer["conversation_id"], answer["message_id"]
+        told.do("regenerate", run="a", conversation=conversation, message=message)
+        await served.script.request_count(2)
+        told.do("cancel", run="a")
+        end = await told.end()
+
+    assert end["status"] == "cancelled"
+    assert len(served.script.requests) == 2
+    assert contents(await shown(served, conversation)) == ["Hello", "Hello"]
+
+
 async def test_cancelling_what_has_ended_changes_nothing(served: Running, transport: str) -> None:
     served.script.next(said("Hello"))
 

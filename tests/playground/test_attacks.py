@@ -25,6 +25,8 @@ ATTACKS = (
     "<iframe src=/leak></iframe><iframe srcdoc='<script>parent.ran(1)</script>'></iframe>",
     "<object data=/leak></object><embed src=/leak>",
     "<form action=/leak><input name=q autofocus onfocus=ran(1)><button>Sign in</button></form>",
+    "<kbd>x<input type=password class=sign-in,></kbd> <code>y<input type=text ,></code>",
+    '<pre>z<h3 class="menu" ,>Big</h3></pre> <kbd><img src=/leak onerror=ran(1) ,></kbd>',
     "<form id=composer><input id=message name=attributes></form>",
     "<a id=announcer name=client href=/leak>clobbered</a>",
     "<style>body{display:none} @import '/leak';</style>",

@@ -31,6 +31,10 @@ TEXTS = {
     "hard line": f"{HARD_LINE}\n\nEnd.\n",
     "links": "[a][b] and [c]: d\n\n[b]: https://example.com 'title'\n\n[b] <https://e.org> e.org\n",
     "html": "a<br>b <sub>c</sub> <div>d</div>\n\n<details>\n<summary>e</summary>\n\nf\n</details>",
+    "not links": "Water[^1] boils.\n\n[^1]: Foot note text, see [^1].\n\n[Note]: this is only true.",
+    "code in lines": "Run this:\n```npm install``` and go\n\n```\\[\ny\n```\n\nEnd.\n",
+    "open tags": "The <u> tag, or <code>Map<K,V></code>.\n\nThen <b>bold\n\nEnd.\n",
+    "code at the end": "```js\nx\n",
     "line ends": "a\r\nb\r\n\r\n- c\r\n- d\r\n\r\n```\r\ne\r\n```\r\n\u2028f\x00g",
 }
 LONG = 1000

@@ -1,7 +1,8 @@
 // How is a question written and sent? The composer: it grows, keeps its draft, sends or stops.
 
 import { draftOf, keepDraft } from "./drafts.js";
-import { isTouchOnly, sends } from "./enter.js";
+import { isComposing, isTouchOnly, sends } from "./enter.js";
+import { part } from "./part.js";
 
 /** Dispatches `send` (detail: the text) and `stop`. */
 export class Composer extends EventTarget {
@@ -27,6 +28,10 @@ export class Composer extends EventTarget {
     form.addEventListener("pointerdown", (event) => this.#focusByPointer(event));
     this.#text.addEventListener("keydown", (event) => this.#onKey(event));
     this.#text.addEventListener("input", () => this.#onInput());
+    part("skip", HTMLAnchorElement).addEventListener("click", (event) => {
+      event.preventDefault(); // it would take the conversation out of the address
+      this.#text.focus();
+    });
     this.#stop.addEventListener("click", () => {
       this.dispatchEvent(new Event("stop"));
       this.focus();
@@ -85,6 +90,8 @@ export class Composer extends EventTarget {
 
   /** @param {KeyboardEvent} event */
   #onKey(event) {
+    if (event.key === "Escape" && !isComposing(event) && this.#isBusy)
+      this.dispatchEvent(new Event("stop"));
     if (!sends(event)) return;
     event.preventDefault();
     this.submit();

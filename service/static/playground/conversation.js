@@ -30,6 +30,7 @@ import { Tree } from "./tree.js";
  * @property {Asking} asking
  * @property {Run} run
  * @property {string | null} parent of the question, or of the answer where it is written anew
+ * @property {string | null} before the end of the branch that was shown
  * @property {string | null} questionId null where an answer is written anew
  * @property {string} answerId
  * @property {boolean} [isStarted] whether the service has said by which ids it goes
@@ -56,6 +57,11 @@ export class Conversation extends EventTarget {
   #failures = new Map();
   /** @type {string | null} */
   #readRunId = null;
+  /** @type {string | null} */
+  #unseenRunId = null;
+  #isRead;
+  /** Switches of the branch that the service does not know of yet. */
+  #activating = 0;
   #changes = 0;
 
   /**
@@ -68,6 +74,7 @@ export class Conversation extends EventTarget {
     /** null until it is kept */
     this.id = id;
     this.isTemporary = isTemporary;
+    this.#isRead = id === null;
     this.title = "";
     this.isSimulated = false;
   }
@@ -83,6 +90,11 @@ export class Conversation extends EventTarget {
 
   get isEmpty() {
     return this.#tree.size === 0 && !this.#live;
+  }
+
+  /** Whether it is known what there is of it; else nothing can be asked. */
+  get isRead() {
+    return this.#isRead;
   }
 
   /** What an answer to the next question follows. */
@@ -121,6 +133,7 @@ export class Conversation extends EventTarget {
       this.dispatchEvent(new Event("gone"));
       return;
     }
+    this.#isRead = true;
     this.#takeOver(read);
     if (read.active_run_id && !this.#live) this.#follow(read.active_run_id);
     this.dispatchEvent(new Event("read"));
@@ -134,7 +147,8 @@ export class Conversation extends EventTarget {
     const run = send(this.#client, asking);
     const questionId = asking.question === null ? null : ownId("question");
     const parent = this.#tree.get(asking.parent)?.message_id ?? null;
-    this.#live = { asking, run, parent, questionId, answerId: ownId("answer") };
+    const before = this.#activeId;
+    this.#live = { asking, run, parent, before, questionId, answerId: ownId("answer") };
     this.#putUnsent(this.#live, asking.question);
     this.#listen(this.#live);
     this.#changed();
@@ -153,8 +167,14 @@ export class Conversation extends EventTarget {
   async activate(messageId) {
     this.#activeId = this.#tree.latestLeaf(messageId);
     this.#changed();
-    if (this.id && !this.isTemporary && !isOwn(messageId))
+    if (!this.id || this.isTemporary || isOwn(messageId)) return;
+    this.#activating += 1;
+    try {
       await this.#client.activate(this.id, messageId);
+    } finally {
+      this.#activating -= 1;
+      this.#changes += 1; // what is being read may be of before
+    }
   }
 
   /** @param {Read} read */
@@ -165,7 +185,7 @@ export class Conversation extends EventTarget {
     this.#tree = new Tree(read.messages);
     for (const message of unsent) if (message) this.#tree.put(message);
     this.title = read.title;
-    if (!live) this.#activeId = read.active_message_id;
+    if (!live && !this.#activating) this.#activeId = read.active_message_id;
     if (before !== this.#essence()) this.dispatchEvent(new Event("change"));
   }
 
@@ -177,12 +197,13 @@ export class Conversation extends EventTarget {
     if (this.#readRunId === runId) return; // it could not be read: what is stored of it is shown
     this.#readRunId = runId;
     const run = this.#client.resume(runId);
-    const answer = this.shown.findLast(({ message }) => message.status === "streaming")?.message;
+    const answer = this.#tree.latest(({ status }) => status === "streaming");
     if (!answer) return this.#followUnseen(run);
     this.#live = {
       asking: { question: null, parent: answer.parent_message_id, runId },
       run,
       parent: answer.parent_message_id,
+      before: this.#activeId,
       questionId: null,
       answerId: answer.message_id,
     };
@@ -196,6 +217,9 @@ export class Conversation extends EventTarget {
       if (!run.started) return;
       run.removeEventListener("change", onChange);
       run.leave();
+      const isNew = this.#unseenRunId !== run.id; // else it is read again and again
+      this.#unseenRunId = run.id;
+      if (!isNew) return;
       this.#readRunId = null;
       void this.refresh().catch(() => {});
     };
@@ -243,6 +267,7 @@ export class Conversation extends EventTarget {
     const { run, answerId } = live;
     if (this.#live === live) this.#live = null;
     this.#changes += 1;
+    if (run.failure?.slug === "unauthorized") this.#readRunId = null; // until one has signed in
     if (run.status === "left") return;
     if (!run.started) return this.#refuse(live); // nothing was kept of it, also where it was stopped
     const answer = this.#tree.get(answerId);
@@ -262,10 +287,9 @@ export class Conversation extends EventTarget {
   }
 
   /** @param {Live} live */
-  #takeBack({ asking, questionId, answerId, parent }) {
+  #takeBack({ questionId, answerId, before }) {
     this.#tree.remove(questionId, answerId);
-    const before = asking.instead ?? parent;
-    this.#activeId = before && this.#tree.latestLeaf(before);
+    if (this.#activeId === answerId) this.#activeId = before;
   }
 
   /** @param {Live} live @param {string | null} question */

@@ -12,6 +12,13 @@ export function keepEdit(id, text) {
   keepDraft(keyOf(id), text);
 }
 
+/** @param {string} id of a question that is gone @returns {string} what nobody could find any more */
+export function takeEdit(id) {
+  const text = editOf(id);
+  keepEdit(id, "");
+  return text;
+}
+
 /** @param {string} id */
 function keyOf(id) {
   return `edit.${id}`;

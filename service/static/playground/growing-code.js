@@ -12,9 +12,10 @@ export class GrowingCode {
 
   /**
    * @param {HTMLElement} root
-   * @param {RegExpExecArray} fence its indent, its marks, and what stands behind them
+   * @param {RegExpExecArray} fence its indent, and its marks
+   * @param {string} [info] what stands behind them
    */
-  constructor(root, [, indent = "", marks = "", info = ""]) {
+  constructor(root, [, indent = "", marks = ""], info = "") {
     this.#block = new CodeBlock(/^\s*(\S*)/.exec(info)?.[1] ?? "");
     root.append(this.#block.element);
     this.#end = new RegExp(`\\n {0,3}${marks[0]}{${marks.length},}[ \\t]*(?:\\n|$)`);
@@ -30,7 +31,8 @@ export class GrowingCode {
       this.#take(text, end.index);
       return { taken: end.index + end[0].length - 1, closed: true };
     }
-    const taken = this.#take(text, ended ? text.length : this.#decidedLength(text));
+    const whole = text.endsWith("\n") ? text.length - 1 : text.length;
+    const taken = this.#take(text, ended ? whole : this.#decidedLength(text));
     return { taken, closed: ended };
   }
 

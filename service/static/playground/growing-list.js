@@ -43,8 +43,8 @@ export class GrowingList {
       return { taken: list.raw.length, closed: true };
     }
     const last = list.items.at(-1);
-    const taken = list.raw.length - last.raw.length;
-    if (list.items.length > 1 && list.raw.endsWith(last.raw)) {
+    const taken = list.raw.trimEnd().length - last.raw.trimEnd().length;
+    if (list.items.length > 1 && list.raw.startsWith(last.raw.trimEnd(), taken)) {
       this.#settle(list, list.items.slice(0, -1));
       this.#showItem(source.slice(taken));
       return { taken, closed: false };

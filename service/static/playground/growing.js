@@ -9,6 +9,7 @@ import { certain, decided } from "./pending.js";
 
 /** @typedef {import("./markdown.js").Token} Token */
 /** @typedef {import("./markdown.js").Links} Links */
+/** @typedef {import("../vendor/marked.js").Tokens.Generic} Generic */
 
 /**
  * A block that has become long: it takes what follows and says how much of that is settled.
@@ -63,14 +64,17 @@ export class GrowingMarkdown {
     const rest = this.#text.slice(this.#settled);
     // "2" is a paragraph, and ends the list before it; "2." is an item of that list.
     const source = ended ? rest : certain(rest);
-    const blocks = blocksOf(source, this.#links);
+    const blocks = blocksOf(source, { ...this.#links }); // "[^1]: Foot" may yet be no definition
     const last = blocks.findLastIndex(({ type }) => type !== "space");
     if (ended) {
       this.#settle(blocks);
       return false;
     }
-    if (last > 0) this.#settle(blocks.slice(0, last));
     const block = blocks[last];
+    // "```npm" may be a fence, or code within the paragraph before it.
+    const isHalfFence = block?.type === "code" && !block.raw.includes("\n");
+    const end = isHalfFence ? last - 1 : last;
+    if (end > 0) this.#settle(blocks.slice(0, end));
     if (block && this.#enter(block)) return true;
     this.#showTail(this.#text.slice(this.#settled));
     return false;
@@ -94,7 +98,7 @@ export class GrowingMarkdown {
     const fence = block.type === "code" && FENCE.exec(block.raw);
     if (fence) {
       this.#settled += fence[0].length;
-      this.#part = new GrowingCode(this.#clear(), fence);
+      this.#part = new GrowingCode(this.#clear(), fence, /** @type {Generic} */ (block).lang);
     } else if (block.type === "list") {
       this.#part = GrowingList.of(block, () => this.#clear());
     } else if (block.type === "table") {
@@ -111,7 +115,10 @@ export class GrowingMarkdown {
     const source = blocks.map(({ raw }) => raw).join("");
     this.#rough ||= !this.#text.startsWith(source, this.#settled); // then nothing may be lost either
     this.#settled += source.length;
-    if (blocks.some(({ type }) => type === "def")) this.#rough = true;
+    if (blocks.some(({ type }) => type === "def")) {
+      blocksOf(source, this.#links);
+      this.#rough = true;
+    }
     const [only] = blocks;
     if (only && source.trimEnd() === this.#tailSource.trimEnd() && this.#tail.length) {
       this.#tail = [];

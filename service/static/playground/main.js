@@ -24,6 +24,7 @@ import { Composer } from "./composer.js";
 import { mountConnectionLine } from "./connection-line.js";
 import { keptToken } from "./credentials.js";
 import { mountDrawers } from "./drawers.js";
+import { takeEdit } from "./edits.js";
 import { giveBack, whereIs } from "./giving-back.js";
 import { showHeadline } from "./headline.js";
 import { mountInspector } from "./inspector.js";
@@ -116,13 +117,14 @@ class Page {
     void this.#sidebar.refresh();
     const begun = idInAddress() ? null : begunConversation();
     if (begun) history.replaceState(null, "", addressOf(begun));
-    await this.#open(idInAddress());
+    const first = this.#conversation;
+    if (idInAddress()) await this.#open(idInAddress());
     const note = models.every(({ available }) => available === false)
       ? NO_MODEL
       : this.#parameters.lapsed;
     if (note) this.#notices.note(note);
     this.#underWay.takeUp(idInAddress());
-    if (!idInAddress()) this.#show(this.#underWay.conversation(null));
+    if (this.#conversation === first) this.#show(this.#underWay.conversation(null));
     this.#tabs.begin();
     if (document.activeElement === document.body) this.#composer.focus();
     document.body.dataset.ready = "";
@@ -148,15 +150,6 @@ class Page {
     addEventListener("hashchange", () => {
       if (namesConversation()) this.#open(idInAddress());
     });
-    document.addEventListener("keydown", (event) => {
-      if (
-        event.key === "Escape" &&
-        !event.isComposing &&
-        this.#conversation.isBusy &&
-        event.target === part("message", HTMLTextAreaElement)
-      )
-        this.#conversation.stop();
-    });
   }
 
   // Which conversation is open.
@@ -178,7 +171,7 @@ class Page {
     this.#composer.open(id);
     this.#show(conversation);
     await this.#refresh(conversation);
-    this.#scroll.follow();
+    if (conversation === this.#conversation) this.#scroll.follow();
   }
 
   /** @param {Conversation} conversation that is shown from now on */
@@ -199,10 +192,8 @@ class Page {
     conversation.addEventListener("grow", () => isShown() && this.#messages.grow());
     conversation.addEventListener("gone", () => isShown() && this.#onGone(conversation));
     conversation.addEventListener("started", () => this.#onStarted(conversation));
-    conversation.addEventListener("ended", (event) => this.#onEnded(conversation, liveIn(event)));
-    conversation.addEventListener("refused", (event) =>
-      this.#onRefused(conversation, liveIn(event)),
-    );
+    conversation.addEventListener("ended", (it) => this.#onEnded(conversation, liveIn(it)));
+    conversation.addEventListener("refused", (it) => this.#onRefused(conversation, liveIn(it)));
   }
 
   /** @param {Conversation} conversation */
@@ -243,8 +234,9 @@ class Page {
   }
 
   /** @param {Conversation} conversation that is not there, or not any more */
-  #onGone({ isEmpty }) {
-    const draft = this.#composer.text;
+  #onGone({ isEmpty, shown }) {
+    const edits = shown.map(({ message }) => takeEdit(message.message_id));
+    const draft = [...edits, this.#composer.text].filter(Boolean).join("\n\n");
     history.replaceState(null, "", addressOf(null));
     void this.#open(null);
     if (draft && draft !== this.#composer.text) this.#composer.giveBack(draft);
@@ -257,11 +249,19 @@ class Page {
   /** @param {string} text */
   #ask(text) {
     const wish = this.#parameters?.request();
-    if (wish && !this.#conversation.isBusy) {
-      return this.#send(question(this.#conversation, wish, text));
-    }
+    const { isBusy, isRead } = this.#conversation;
+    if (wish && isRead && !isBusy) return this.#send(question(this.#conversation, wish, text));
     this.#composer.giveBack(text);
     if (!wish) this.#notices.note("The service is not ready yet. Your question is kept here.");
+    else if (!isRead) void this.#askOnceRead(text);
+  }
+
+  /** @param {string} text that stays in the box until it is known what it follows */
+  async #askOnceRead(text) {
+    const conversation = this.#conversation;
+    await this.#refresh(conversation);
+    const isStill = conversation === this.#conversation && this.#composer.text === text;
+    if (isStill && conversation.isRead) this.#composer.submit();
   }
 
   /**
@@ -273,6 +273,7 @@ class Page {
     const wish = this.#parameters?.request();
     if (!wish || this.#conversation.isBusy) return false;
     this.#send(editedQuestion(this.#conversation, wish, id, text));
+    this.#composer.focus();
     return true;
   }
 
@@ -341,6 +342,7 @@ class Page {
     const isShown = conversation === this.#conversation;
     if (conversation.isTemporary && !isShown) return; // nobody wants it any more
     const { instead, again, runId } = asking;
+    if (problem?.slug === "conversation-not-found") return this.#onAskedGone(conversation, asking);
     const place = runId ? null : this.#giveBack(conversation.id, asking); // else it had begun
     if (!problem) return;
     if (!isShown)
@@ -350,6 +352,14 @@ class Page {
     if (again && instead && !isBusy) this.#tell(problem, () => this.#again(instead));
     else
       this.#tell(problem, place === "composer" && !isBusy ? () => this.#composer.submit() : null);
+  }
+
+  /** @param {Conversation} conversation that was deleted elsewhere @param {Asking} asking in it */
+  #onAskedGone(conversation, asking) {
+    const place = this.#giveBack(null, { ...asking, instead: undefined });
+    if (conversation === this.#conversation)
+      void this.#refresh(conversation); // so it is seen
+    else if (place) this.#notices.note(`A conversation was deleted. ${whereIs(place, null)}`);
   }
 
   /** @param {Kept} asking of before a reload, which came too late */

@@ -12,6 +12,8 @@ import { element } from "./element.js";
 // Of raw HTML only these pass, and only without attributes; all else is shown as the text it is.
 const HARMLESS = /^<\/?(?:b|br|del|em|i|ins|kbd|mark|q|s|small|strong|sub|sup|u)\s*\/?>$/i;
 
+const OWN_CLASS = /^(?:language-\S+|picture)$/;
+
 // Of columns of tables, in characters.
 const NARROWEST = 7;
 const WIDEST = 24;
@@ -53,6 +55,11 @@ const marked = new Marked({
       const level = Math.min(depth + 2, 6);
       return `<h${level}>${this.parser.parseInline(tokens)}</h${level}>`;
     },
+    // marked trusts what stands between some tags, such as <code>, to be HTML.
+    text(token) {
+      if ("escaped" in token) token.escaped = false;
+      return false;
+    },
     html: ({ text }) => (HARMLESS.test(text.trim()) ? text : escaped(text)),
     image: ({ href, text }) =>
       `<a class="picture" href="${escaped(href)}">${escaped(text || href)}</a>`,
@@ -89,7 +96,10 @@ export function piecesOf(text) {
  * @returns {DocumentFragment} elements that run nothing and load nothing
  */
 export function rendered(blocks) {
-  return harmless(marked.parser(blocks.map(evenly)));
+  const fragment = document.createDocumentFragment();
+  // Each by itself: a tag that is not closed ends with its block.
+  for (const block of blocks) fragment.append(harmless(marked.parser([evenly(block)])));
+  return fragment;
 }
 
 /**
@@ -139,6 +149,8 @@ function verbatim(found) {
 /** @param {string} html */
 function harmless(html) {
   const fragment = DOMPurify.sanitize(html, ALLOWED);
+  for (const it of fragment.querySelectorAll("[class]"))
+    if (!OWN_CLASS.test(it.className)) it.removeAttribute("class");
   fragment.querySelectorAll("a").forEach(secure);
   fragment.querySelectorAll("input").forEach(label);
   fragment.querySelectorAll("table").forEach(wrap);
@@ -163,6 +175,8 @@ function secure(link) {
 
 /** @param {HTMLInputElement} box */
 function label(box) {
+  box.type = "checkbox";
+  box.disabled = true;
   box.setAttribute("aria-label", box.checked ? "Done" : "Not done");
 }
 

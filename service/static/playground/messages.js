@@ -104,7 +104,8 @@ export class Messages {
   #focused() {
     const control = document.activeElement;
     const index = [...this.#root.children].findIndex((it) => it.contains(control));
-    if (index < 0 || !(control instanceof HTMLElement)) return null;
+    // Who was writing goes on writing: what is typed next is not meant for another box.
+    if (index < 0 || !(control instanceof HTMLButtonElement)) return null;
     return { index, action: control.dataset.action ?? "" };
   }
 

@@ -37,6 +37,11 @@ export class Tree {
     return (id && this.#messages.get(id)) || null;
   }
 
+  /** @param {(message: Message) => boolean} isMeant @returns {Message | null} the one written last */
+  latest(isMeant) {
+    return [...this.#messages.values()].findLast(isMeant) ?? null;
+  }
+
   /** @param {Message} message in the place of the one of that id, or after all others */
   put(message) {
     const { message_id, parent_message_id } = message;

@@ -77,10 +77,11 @@ export class UnderWay extends EventTarget {
     for (const asking of this.#take((it) => it.conversationId === null))
       this.#askAgain(this.make({ isTemporary: asking.isTemporary }), asking);
     for (const { conversationId } of this.#left)
-      if (conversationId !== open)
-        void this.conversation(conversationId)
-          .refresh()
-          .catch(() => {}); // until it can be read
+      if (conversationId !== open) {
+        const conversation = this.conversation(conversationId);
+        this.#add(conversation); // who opens it shall see what becomes of it
+        void conversation.refresh().catch(() => {}); // until it can be read
+      }
   }
 
   /** @param {Conversation} conversation whose messages are known now */
@@ -90,6 +91,7 @@ export class UnderWay extends EventTarget {
       else if (conversation.isBusy) this.#giveUp(asking);
       else this.#askAgain(conversation, asking);
     }
+    if (!conversation.isBusy) this.#remove(conversation);
   }
 
   /** @param {Conversation} conversation */
@@ -136,8 +138,7 @@ export class UnderWay extends EventTarget {
 
   /** @param {Conversation} conversation */
   #remove(conversation) {
-    this.#conversations.delete(conversation);
-    this.dispatchEvent(new Event("change"));
+    if (this.#conversations.delete(conversation)) this.dispatchEvent(new Event("change"));
   }
 
   /** @param {(asking: Kept) => boolean} isMeant @returns {Kept[]} those, which are left no more */
