@@ -33,7 +33,7 @@ TEXTS = {
     "html": "a<br>b <sub>c</sub> <div>d</div>\n\n<details>\n<summary>e</summary>\n\nf\n</details>",
     "not links": "Water[^1] boils.\n\n[^1]: Foot note text, see [^1].\n\n[Note]: this is only true.",
     "code in lines": "Run this:\n```npm install``` and go\n\n```\\[\ny\n```\n\nEnd.\n",
-    "open tags": "The <u> tag, or <code>Map<K,V></code>.\n\nThen <b>bold\n\nEnd.\n",
+    "open tags": "The <u> tag, <code>Map<K,V></code>.\n\nThen <b>bold\n\nEnd.\n",
     "code at the end": "```js\nx\n",
     "line ends": "a\r\nb\r\n\r\n- c\r\n- d\r\n\r\n```\r\ne\r\n```\r\n\u2028f\x00g",
 }
