@@ -31,7 +31,7 @@ TEXTS = {
     "hard line": f"{HARD_LINE}\n\nEnd.\n",
     "links": "[a][b] and [c]: d\n\n[b]: https://example.com 'title'\n\n[b] <https://e.org> e.org\n",
     "html": "a<br>b <sub>c</sub> <div>d</div>\n\n<details>\n<summary>e</summary>\n\nf\n</details>",
-    "not links": "Water[^1] boils.\n\n[^1]: Foot note text, see [^1].\n\n[Note]: this is only true.",
+    "not links": "Water[^1] boils.\n\n[^1]: Foot note text, see [^1].\n\n[Note]: only here.",
     "code in lines": "Run this:\n```npm install``` and go\n\n```\\[\ny\n```\n\nEnd.\n",
     "open tags": "The <u> tag, <code>Map<K,V></code>.\n\nThen <b>bold\n\nEnd.\n",
     "code at the end": "```js\nx\n",
