@@ -22,7 +22,7 @@ pytestmark = pytest.mark.servers
 ROOT = Path(__file__).parent.parent
 PASSWORD = "veiled-password"
 PROMPT = "a question that is nobody's business"
-GOOD = [key_of("ann"), p256().token({"sub": "eve"})]
+GOOD = [key_of("ann"), p256().token({"sub": "eve", "exp": 2**32})]  # whenever this test's turn is
 BAD = [
     "ail_nobody_has_this_key_0123456789",
     key_of("ann")[:-1],

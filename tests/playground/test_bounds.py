@@ -37,8 +37,14 @@ async ([fragments, ends, lengths, fast, most]) => {
     const [short, long] = lengths.map(
       (many) => fragment.repeat(Math.ceil(many / fragment.length)) + end);
     if (once(long, ended) < fast) return;
-    const [first, second] = [least(short, ended), least(long, ended)];
-    if (second > most * first) found.push([fragment, end, ended, first, second]);
+    let [first, second] = [Infinity, Infinity];
+    // A machine may be busy with something else: what is linear shows it when it is not.
+    for (let attempt = 0; attempt < 10; attempt += 1) {
+      first = Math.min(first, least(short, ended));
+      second = Math.min(second, least(long, ended));
+      if (second <= most * first) return;
+    }
+    found.push([fragment, end, ended, first, second]);
   };
   for (const first of fragments) {
     for (const end of ends) look(first, end, true);

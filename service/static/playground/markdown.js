@@ -12,6 +12,7 @@ import { element } from "./element.js";
 // Of raw HTML only these pass, and only without attributes; all else is shown as the text it is.
 const HARMLESS = /^<\/?(?:b|br|del|em|i|ins|kbd|mark|q|s|small|strong|sub|sup|u)\s*\/?>$/i;
 
+const TAG = /<[a-z]/i;
 const OWN_CLASS = /^(?:language-\S+|picture)$/;
 
 // Of columns of tables, in characters.
@@ -97,8 +98,20 @@ export function piecesOf(text) {
  */
 export function rendered(blocks) {
   const fragment = document.createDocumentFragment();
-  // Each by itself: a tag that is not closed ends with its block.
-  for (const block of blocks) fragment.append(harmless(marked.parser([evenly(block)])));
+  /** @type {Token[]} */
+  let together = [];
+  const flush = () => {
+    if (together.length > 0) fragment.append(harmless(marked.parser(together.map(evenly))));
+    together = [];
+  };
+  for (const block of blocks) {
+    // By itself: a tag that is not closed ends with its block.
+    const isApart = TAG.test(block.raw);
+    if (isApart) flush();
+    together.push(block);
+    if (isApart) flush();
+  }
+  flush();
   return fragment;
 }
 
