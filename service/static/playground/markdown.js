@@ -128,7 +128,7 @@ export function renderedPieces(pieces) {
  * @param {Token} block
  * @returns {Token}
  */
-export function evenly(block) {
+function evenly(block) {
   if (block.type !== "list") return block;
   const items = /** @type {Generic} */ (block).items.map((/** @type {Generic} */ item) => {
     const parts = (item.tokens ?? []).map(evenly);
